@@ -1,0 +1,1 @@
+"""Laws of the house and of each room. The folders mirror src/genomed."""
