@@ -1,0 +1,1 @@
+"""Facts: configuration, events, and pure folds and decisions over them."""

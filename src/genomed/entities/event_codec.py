@@ -1,0 +1,53 @@
+"""Events to JSON and back, for ever: schema versions, upcasting, and events of builds to come."""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import msgspec
+
+from genomed.entities.events import Event, UnknownEvent
+
+EVENT_TYPES: dict[str, type[msgspec.Struct]] = {str(cls.__struct_config__.tag): cls for cls in get_args(Event)}
+"""Type tag -> struct, for every event this build knows."""
+
+SCHEMA_VERSIONS: dict[str, int] = {}
+"""Types whose schema moved beyond 1."""
+
+UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""(type, from version) -> data at the next version. Pure; run only on rows older than the current schema."""
+
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_encoder = msgspec.json.Encoder()
+
+
+def type_of(event: Event | UnknownEvent) -> str:
+    if isinstance(event, UnknownEvent):
+        return event.type
+    return str(type(event).__struct_config__.tag)
+
+
+def schema_of(event_type: str) -> int:
+    return SCHEMA_VERSIONS.get(event_type, 1)
+
+
+def encode(event: Event) -> bytes:
+    return _encoder.encode(event)
+
+
+def decode(event_type: str, schema: int, data: bytes) -> Event | UnknownEvent:
+    """The event as this build understands it; UnknownEvent for a type or schema version of a newer build.
+
+    Raises msgspec.MsgspecError when a known event's data cannot be read: the log is damaged.
+    """
+    if event_type not in EVENT_TYPES or schema > schema_of(event_type):
+        return UnknownEvent(type=event_type, schema=schema, data=data)
+    if schema == schema_of(event_type):
+        return _decoder.decode(data)
+    fields = msgspec.json.decode(data)
+    for version in range(schema, schema_of(event_type)):
+        fields = UPCASTERS[event_type, version](fields)
+    return _converted(fields)
+
+
+def _converted(fields: dict[str, Any]) -> Event:
+    return _decoder.decode(_encoder.encode(fields))

@@ -1,0 +1,312 @@
+"""Everything that can have happened. Past tense, immutable, never renamed; `event_codec` reads and writes them.
+
+An event gains fields only with a default; anything else is a new schema version with an upcaster. Texts of people
+are never in an event: bodies are blobs, events hold their sha256. Here: the life of a job, then datasets and
+layers. What agents tell us is in `experience_events`.
+"""
+
+from msgspec import Struct
+
+from genomed.entities.configuration import JobConfiguration
+from genomed.entities.errors import ErrorBody
+from genomed.entities.experience_events import ExperienceEvent
+from genomed.entities.facts import Artifact, DatasetSource, EffectiveField, Judgement, Progress, Verdict
+from genomed.entities.types import EventLevel, JobPhase, JobStatus, RowKind
+
+
+class JobCreated(Struct, frozen=True, kw_only=True, rename="camel", tag="job.created"):
+    """A wish to train. asked: the wire paths the caller gave; the rest of the configuration are defaults.
+
+    parent_layer_id: the active layer the result must beat (null: the base model). warm_start: training goes on
+    from that layer's weights. origin: `command`, `train`, `trigger` or `flush`.
+    """
+
+    persona_id: str
+    provider: str
+    configuration: JobConfiguration
+    asked: tuple[str, ...]
+    dataset_id: str
+    row_kind: RowKind
+    rows: int
+    eval_rows: int
+    origin: str
+    domain: str | None = None
+    bucket_id: str | None = None
+    parent_layer_id: str | None = None
+    warm_start: bool = False
+    simulated: bool = False
+    legacy_session_id: str | None = None
+
+
+class ConfigurationResolved(Struct, frozen=True, kw_only=True, rename="camel", tag="job.configuration_resolved"):
+    """What was asked for, sent, and echoed back. source: `translation` (ours) or `echo` (the trainer's or API's)."""
+
+    attempt: int
+    source: str
+    fields: tuple[EffectiveField, ...]
+
+
+class SubmissionIntended(Struct, frozen=True, kw_only=True, rename="camel", tag="job.submission_intended"):
+    """Durable before the create call. submission_key travels to the provider and can be looked up there."""
+
+    attempt: int
+    submission_key: str
+    payload_sha256: str
+    resume: bool = False
+
+
+class SubmissionUnknown(Struct, frozen=True, kw_only=True, rename="camel", tag="job.submission_unknown"):
+    """The create call's outcome is unknown; searchable says whether the provider can be asked by key."""
+
+    attempt: int
+    reason: str
+    searchable: bool
+
+
+class SubmissionNotFound(Struct, frozen=True, kw_only=True, rename="camel", tag="job.submission_not_found"):
+    """The provider was asked by key and has nothing: sending it (again) is safe."""
+
+    attempt: int
+
+
+class SubmissionDeferred(Struct, frozen=True, kw_only=True, rename="camel", tag="job.submission_deferred"):
+    """Not sent yet: no free slot, a rate limit, too little memory. not_before_us: null waits for a slot."""
+
+    reason: str
+    not_before_us: int | None = None
+
+
+class JobSubmitted(Struct, frozen=True, kw_only=True, rename="camel", tag="job.submitted"):
+    """The provider has it. adopted: found by key rather than answered by the create call."""
+
+    attempt: int
+    provider_job_id: str
+    adopted: bool = False
+
+
+class StatusReported(Struct, frozen=True, kw_only=True, rename="camel", tag="job.status_reported"):
+    """The provider's status or our phase changed. provider_status: the provider's own word, verbatim."""
+
+    attempt: int
+    status: JobStatus
+    phase: JobPhase
+    provider_status: str
+    message: str | None = None
+
+
+class UnknownStatusReported(Struct, frozen=True, kw_only=True, rename="camel", tag="job.unknown_status_reported"):
+    """A word we do not know: the job stays open as it is."""
+
+    attempt: int
+    provider_status: str
+
+
+class ProgressReported(Struct, frozen=True, kw_only=True, rename="camel", tag="job.progress_reported"):
+    """Coalesced: at most one per 5 % or 30 s. The full series is in the metric points."""
+
+    attempt: int
+    progress: Progress
+
+
+class CheckpointCommitted(Struct, frozen=True, kw_only=True, rename="camel", tag="job.checkpoint_committed"):
+    """A verified state to go on from. sha256: of the checkpoint's own list of file hashes."""
+
+    attempt: int
+    step: int
+    path: str
+    sha256: str
+    loss: float | None = None
+
+
+class WorkerLost(Struct, frozen=True, kw_only=True, rename="camel", tag="job.worker_lost"):
+    """A local worker died without saying how it ended."""
+
+    attempt: int
+    reason: str
+
+
+class JobNoted(Struct, frozen=True, kw_only=True, rename="camel", tag="job.noted"):
+    """Something a person should see that changes no state."""
+
+    level: EventLevel
+    message: str
+    code: str
+
+
+class SideJudged(Struct, frozen=True, kw_only=True, rename="camel", tag="job.side_judged"):
+    """One side was measured on the held-out rows. side: `baseline` or `candidate`."""
+
+    attempt: int
+    side: str
+    judgement: Judgement
+
+
+class TrainingFinished(Struct, frozen=True, kw_only=True, rename="camel", tag="job.training_finished"):
+    """The run ended well; its artifact is not yet published as a layer."""
+
+    attempt: int
+    artifact: Artifact
+
+
+class VerdictReached(Struct, frozen=True, kw_only=True, rename="camel", tag="job.verdict_reached"):
+    attempt: int
+    verdict: Verdict
+
+
+class JobSucceeded(Struct, frozen=True, kw_only=True, rename="camel", tag="job.succeeded"):
+    """Trained, published as a layer, judged. adopted: the layer is now active."""
+
+    attempt: int
+    layer_id: str
+    adopted: bool
+
+
+class JobFailed(Struct, frozen=True, kw_only=True, rename="camel", tag="job.failed"):
+    attempt: int
+    error: ErrorBody
+
+
+class PauseRequested(Struct, frozen=True, kw_only=True, rename="camel", tag="job.pause_requested"):
+    """until_us: when the pause ends by itself; null: when somebody resumes."""
+
+    reason: str
+    until_us: int | None = None
+
+
+class JobPaused(Struct, frozen=True, kw_only=True, rename="camel", tag="job.paused"):
+    attempt: int
+    step: int | None = None
+
+
+class ResumeRequested(Struct, frozen=True, kw_only=True, rename="camel", tag="job.resume_requested"):
+    """Go on as a new attempt from the last good checkpoint: after a pause, a failure or a cancel."""
+
+    reason: str
+
+
+class RetryRequested(Struct, frozen=True, kw_only=True, rename="camel", tag="job.retry_requested"):
+    """Start over as a new attempt of the same job, from the first step."""
+
+    reason: str
+
+
+class CancelRequested(Struct, frozen=True, kw_only=True, rename="camel", tag="job.cancel_requested"):
+    reason: str
+
+
+class JobCancelled(Struct, frozen=True, kw_only=True, rename="camel", tag="job.cancelled"):
+    attempt: int
+    reason: str
+
+
+class LateReportIgnored(Struct, frozen=True, kw_only=True, rename="camel", tag="job.late_report_ignored"):
+    """A report about a job that had already ended. Terminal is terminal."""
+
+    attempt: int
+    provider_status: str
+
+
+class DatasetFrozen(Struct, frozen=True, kw_only=True, rename="camel", tag="dataset.frozen"):
+    """A content-addressed version of rows. sizes in bytes; eval rows are held out and never trained on.
+
+    eval_share and split_seed reproduce the split; duplicates and unusable count what was left out.
+    """
+
+    name: str
+    persona_id: str
+    row_kind: RowKind
+    rows: int
+    eval_rows: int
+    train_sha256: str
+    eval_sha256: str | None
+    lineage_sha256: str
+    size_bytes: int
+    source: DatasetSource
+    eval_share: float
+    split_seed: int
+    duplicates: int = 0
+    unusable: int = 0
+    longest_row_bytes: int = 0
+
+
+class LayerPublished(Struct, frozen=True, kw_only=True, rename="camel", tag="layer.published"):
+    """A layer lies complete at path. manifest_sha256: of its manifest, which lists every file with its hash."""
+
+    persona_id: str
+    domain: str
+    base_model: str
+    job_id: str
+    attempt: int
+    provider: str
+    dataset_id: str
+    row_kind: RowKind
+    artifact: Artifact
+    path: str
+    manifest_sha256: str
+    parent_layer_id: str | None = None
+    simulated: bool = False
+
+
+class LayerJudged(Struct, frozen=True, kw_only=True, rename="camel", tag="layer.judged"):
+    verdict: Verdict
+
+
+class LayerActivated(Struct, frozen=True, kw_only=True, rename="camel", tag="genome.layer_activated"):
+    """layer_id is now what (domain, base_model) of this persona uses. forced: against or without a verdict."""
+
+    layer_id: str
+    domain: str
+    base_model: str
+    previous_layer_id: str | None
+    reason: str
+    forced: bool = False
+
+
+class LayerRolledBack(Struct, frozen=True, kw_only=True, rename="camel", tag="genome.layer_rolled_back"):
+    """layer_id was taken out; restored_layer_id is active again (null: the plain base model)."""
+
+    layer_id: str
+    domain: str
+    base_model: str
+    restored_layer_id: str | None
+    reason: str
+
+
+JobEvent = (
+    JobCreated
+    | ConfigurationResolved
+    | SubmissionIntended
+    | SubmissionUnknown
+    | SubmissionNotFound
+    | SubmissionDeferred
+    | JobSubmitted
+    | StatusReported
+    | UnknownStatusReported
+    | ProgressReported
+    | CheckpointCommitted
+    | WorkerLost
+    | JobNoted
+    | SideJudged
+    | TrainingFinished
+    | VerdictReached
+    | JobSucceeded
+    | JobFailed
+    | PauseRequested
+    | JobPaused
+    | ResumeRequested
+    | RetryRequested
+    | CancelRequested
+    | JobCancelled
+    | LateReportIgnored
+)
+LayerEvent = LayerPublished | LayerJudged
+GenomeEvent = LayerActivated | LayerRolledBack
+Event = JobEvent | DatasetFrozen | LayerEvent | GenomeEvent | ExperienceEvent
+
+
+class UnknownEvent(Struct, frozen=True, kw_only=True):
+    """An event that this build does not know (a newer one wrote it): kept, counted, reported, never dropped."""
+
+    type: str
+    schema: int
+    data: bytes

@@ -1,0 +1,342 @@
+"""A job is a fold over its events. Pure: no clock, no IO, no randomness.
+
+Terminal is terminal: after an ending, reports change nothing; only an explicit resume or retry opens a new attempt.
+"""
+
+from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from genomed.entities.configuration import JobConfiguration
+from genomed.entities.errors import ErrorBody
+from genomed.entities.events import (
+    CancelRequested,
+    CheckpointCommitted,
+    ConfigurationResolved,
+    JobCancelled,
+    JobCreated,
+    JobEvent,
+    JobFailed,
+    JobNoted,
+    JobPaused,
+    JobSubmitted,
+    JobSucceeded,
+    LateReportIgnored,
+    PauseRequested,
+    ProgressReported,
+    ResumeRequested,
+    RetryRequested,
+    SideJudged,
+    StatusReported,
+    SubmissionDeferred,
+    SubmissionIntended,
+    SubmissionNotFound,
+    SubmissionUnknown,
+    TrainingFinished,
+    UnknownStatusReported,
+    VerdictReached,
+    WorkerLost,
+)
+from genomed.entities.facts import Artifact, Judgement, Progress, Verdict
+from genomed.entities.types import TERMINAL, JobPhase, JobStatus, RowKind
+
+
+class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One submission.
+
+    state: `intended` (outcome not in the log), `unknown` (ask by key), `uncertain` (cannot be asked), `absent`
+    (asked: not there), `accepted`, `ended`.
+    """
+
+    number: int
+    submission_key: str
+    state: str
+    resume: bool
+    provider_job_id: str | None = None
+
+
+class CheckpointRecord(Struct, frozen=True, kw_only=True, rename="camel"):
+    step: int
+    path: str
+    sha256: str
+    loss: float | None
+    attempt: int
+
+
+class Job(Struct, frozen=True, kw_only=True, rename="camel"):
+    """All that is known of a job. Times in microseconds since 1970; null until they happened.
+
+    resume_next: the next attempt goes on from the last checkpoint. pending_pause, pending_cancel: asked for and not
+    yet true. automatic_resumes: attempts opened because a worker was lost.
+    """
+
+    persona_id: str
+    provider: str
+    configuration: JobConfiguration
+    asked: tuple[str, ...]
+    dataset_id: str
+    row_kind: RowKind
+    rows: int
+    eval_rows: int
+    origin: str
+    domain: str | None
+    bucket_id: str | None
+    parent_layer_id: str | None
+    warm_start: bool
+    simulated: bool
+    created_us: int
+    updated_us: int
+    status: JobStatus = JobStatus.QUEUED
+    phase: JobPhase = JobPhase.ACCEPTED
+    provider_status: str | None = None
+    message: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    resume_next: bool = False
+    not_before_us: int | None = None
+    automatic_resumes: int = 0
+    progress: Progress | None = None
+    checkpoint: CheckpointRecord | None = None
+    judgements: dict[str, Judgement] = {}
+    artifact: Artifact | None = None
+    verdict: Verdict | None = None
+    layer_id: str | None = None
+    adopted: bool | None = None
+    error: ErrorBody | None = None
+    pending_pause: bool = False
+    pause_until_us: int | None = None
+    pending_cancel: bool = False
+    started_us: int | None = None
+    finished_us: int | None = None
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The last attempt, ended or not; None while none was opened."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+def evolve(job: Job | None, event: JobEvent, *, at_us: int) -> Job:
+    """The job after `event`. Raises ValueError for a stream that does not open with job.created."""
+    if isinstance(event, JobCreated):
+        return _created(event, at_us)
+    if job is None:
+        raise ValueError(f"a job's stream opens with job.created, not {type(event).__name__}")
+    if isinstance(event, ResumeRequested | RetryRequested):
+        return replace(_reopened(job, event), updated_us=at_us)
+    if job.terminal:
+        return job
+    return replace(_moved(job, event, at_us), updated_us=at_us)
+
+
+def _created(event: JobCreated, at_us: int) -> Job:
+    return Job(
+        persona_id=event.persona_id,
+        provider=event.provider,
+        configuration=event.configuration,
+        asked=event.asked,
+        dataset_id=event.dataset_id,
+        row_kind=event.row_kind,
+        rows=event.rows,
+        eval_rows=event.eval_rows,
+        origin=event.origin,
+        domain=event.domain,
+        bucket_id=event.bucket_id,
+        parent_layer_id=event.parent_layer_id,
+        warm_start=event.warm_start,
+        simulated=event.simulated,
+        created_us=at_us,
+        updated_us=at_us,
+    )
+
+
+def _reopened(job: Job, event: ResumeRequested | RetryRequested) -> Job:
+    """Back to the queue: the next attempt is due. A retry forgets what the last attempts measured."""
+    again = replace(
+        job,
+        status=JobStatus.QUEUED,
+        phase=JobPhase.ACCEPTED,
+        message=None,
+        resume_next=isinstance(event, ResumeRequested) and job.checkpoint is not None,
+        not_before_us=None,
+        automatic_resumes=0,
+        error=None,
+        artifact=None,
+        verdict=None,
+        judgements={},
+        pending_pause=False,
+        pause_until_us=None,
+        pending_cancel=False,
+        finished_us=None,
+        attempts=_closed(job.attempts),
+    )
+    if isinstance(event, RetryRequested):
+        return replace(again, progress=None, checkpoint=None)
+    return again
+
+
+def _closed(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    if not attempts or attempts[-1].state == "ended":
+        return attempts
+    return (*attempts[:-1], replace(attempts[-1], state="ended"))
+
+
+def _with_attempt(job: Job, state: str, provider_job_id: str | None = None) -> tuple[Attempt, ...]:
+    if not job.attempts:
+        raise ValueError("a submission's outcome without a submission_intended")
+    last = job.attempts[-1]
+    return (
+        *job.attempts[:-1],
+        replace(last, state=state, provider_job_id=provider_job_id or last.provider_job_id),
+    )
+
+
+def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
+    match event:
+        case SubmissionIntended() | SubmissionUnknown() | SubmissionNotFound() | SubmissionDeferred() | JobSubmitted():
+            return _submission(job, event)
+        case StatusReported() | UnknownStatusReported():
+            return _reported(job, event, at_us)
+        case ProgressReported() | CheckpointCommitted() | SideJudged() | TrainingFinished() | VerdictReached():
+            return _measured(job, event, at_us)
+        case PauseRequested() | CancelRequested():
+            return _asked(job, event)
+        case WorkerLost(reason=reason):
+            return replace(
+                job,
+                status=JobStatus.QUEUED,
+                phase=JobPhase.ACCEPTED,
+                message=reason,
+                resume_next=job.checkpoint is not None,
+                automatic_resumes=job.automatic_resumes + 1,
+                attempts=_closed(job.attempts),
+            )
+        case JobPaused():
+            return replace(
+                job,
+                status=JobStatus.PAUSED,
+                phase=JobPhase.PAUSED,
+                pending_pause=False,
+                attempts=_closed(job.attempts),
+            )
+        case JobSucceeded() | JobFailed() | JobCancelled():
+            return _ended(job, event, at_us)
+        case ConfigurationResolved() | JobNoted() | LateReportIgnored():
+            return job
+        case JobCreated() | ResumeRequested() | RetryRequested():
+            raise ValueError(f"{type(event).__name__} is not a move")
+        case _:
+            assert_never(event)
+
+
+MeasuredEvent = ProgressReported | CheckpointCommitted | SideJudged | TrainingFinished | VerdictReached
+
+
+def _measured(job: Job, event: MeasuredEvent, at_us: int) -> Job:
+    match event:
+        case ProgressReported(progress=progress):
+            return replace(job, progress=progress, started_us=job.started_us or at_us)
+        case CheckpointCommitted():
+            record = CheckpointRecord(
+                step=event.step, path=event.path, sha256=event.sha256, loss=event.loss, attempt=event.attempt
+            )
+            return replace(job, checkpoint=record)
+        case SideJudged(side=side, judgement=judgement):
+            return replace(job, judgements={**job.judgements, side: judgement})
+        case TrainingFinished(artifact=artifact):
+            return replace(job, artifact=artifact, phase=JobPhase.FETCHING)
+        case VerdictReached(verdict=verdict):
+            return replace(job, verdict=verdict)
+        case _:
+            assert_never(event)
+
+
+def _asked(job: Job, event: PauseRequested | CancelRequested) -> Job:
+    if isinstance(event, CancelRequested):
+        return replace(job, pending_cancel=True, phase=JobPhase.CANCELLING)
+    return replace(job, pending_pause=True, pause_until_us=event.until_us, phase=JobPhase.PAUSING)
+
+
+SubmissionEvent = SubmissionIntended | SubmissionUnknown | SubmissionNotFound | SubmissionDeferred | JobSubmitted
+
+
+def _submission(job: Job, event: SubmissionEvent) -> Job:
+    match event:
+        case SubmissionIntended():
+            attempt = Attempt(
+                number=event.attempt, submission_key=event.submission_key, state="intended", resume=event.resume
+            )
+            kept = job.attempts if not job.attempts or job.attempts[-1].number != event.attempt else job.attempts[:-1]
+            return replace(
+                job, attempts=(*kept, attempt), phase=JobPhase.SUBMITTING, resume_next=False, not_before_us=None
+            )
+        case SubmissionUnknown(reason=reason, searchable=searchable):
+            phase = JobPhase.SUBMITTING if searchable else JobPhase.SUBMISSION_UNCERTAIN
+            state = "unknown" if searchable else "uncertain"
+            return replace(job, phase=phase, message=reason, attempts=_with_attempt(job, state))
+        case SubmissionNotFound():
+            return replace(job, attempts=_with_attempt(job, "absent"))
+        case SubmissionDeferred(reason=reason, not_before_us=until):
+            attempts = _with_attempt(job, "absent") if job.attempts and not _over(job.attempts[-1]) else job.attempts
+            return replace(job, phase=JobPhase.WAITING_CAPACITY, message=reason, not_before_us=until, attempts=attempts)
+        case JobSubmitted(provider_job_id=theirs):
+            return replace(
+                job,
+                phase=JobPhase.SUBMITTED,
+                message=None,
+                not_before_us=None,
+                attempts=_with_attempt(job, "accepted", theirs),
+            )
+        case _:
+            assert_never(event)
+
+
+def _over(attempt: Attempt) -> bool:
+    return attempt.state == "ended"
+
+
+def _reported(job: Job, event: StatusReported | UnknownStatusReported, at_us: int) -> Job:
+    if isinstance(event, UnknownStatusReported):
+        return replace(job, provider_status=event.provider_status)
+    started = job.started_us
+    if event.status is JobStatus.RUNNING and started is None:
+        started = at_us
+    phase = event.phase
+    if job.pending_cancel:
+        phase = JobPhase.CANCELLING
+    elif job.pending_pause:
+        phase = JobPhase.PAUSING
+    return replace(
+        job,
+        status=event.status,
+        phase=phase,
+        provider_status=event.provider_status,
+        message=event.message,
+        started_us=started,
+    )
+
+
+def _ended(job: Job, event: JobSucceeded | JobFailed | JobCancelled, at_us: int) -> Job:
+    ended = replace(
+        job,
+        phase=JobPhase.ENDED,
+        finished_us=at_us,
+        pending_pause=False,
+        pending_cancel=False,
+        pause_until_us=None,
+        attempts=_closed(job.attempts),
+    )
+    match event:
+        case JobSucceeded():
+            return replace(
+                ended, status=JobStatus.SUCCEEDED, layer_id=event.layer_id, adopted=event.adopted, message=None
+            )
+        case JobFailed(error=error):
+            return replace(ended, status=JobStatus.FAILED, error=error, message=error.message)
+        case JobCancelled(reason=reason):
+            return replace(ended, status=JobStatus.CANCELLED, message=reason)
+        case _:
+            assert_never(event)

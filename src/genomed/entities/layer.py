@@ -1,0 +1,123 @@
+"""A layer, and the genome that says which layers a persona has active. Pure."""
+
+from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from genomed.entities.errors import Conflict
+from genomed.entities.events import (
+    GenomeEvent,
+    LayerActivated,
+    LayerEvent,
+    LayerJudged,
+    LayerPublished,
+    LayerRolledBack,
+)
+from genomed.entities.facts import Verdict
+
+
+class Layer(Struct, frozen=True, kw_only=True, rename="camel"):
+    published: LayerPublished
+    published_us: int
+    verdict: Verdict | None = None
+
+
+def evolve_layer(layer: Layer | None, event: LayerEvent, *, at_us: int) -> Layer:
+    """Raises ValueError when a layer is judged before it was published."""
+    match event:
+        case LayerPublished():
+            return layer or Layer(published=event, published_us=at_us)
+        case LayerJudged(verdict=verdict):
+            if layer is None:
+                raise ValueError("a layer's stream opens with layer.published")
+            return replace(layer, verdict=verdict)
+        case _:
+            assert_never(event)
+
+
+class Slot(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What (domain, base model) of a persona uses. history: layers that were active before, newest last."""
+
+    domain: str
+    base_model: str
+    layer_id: str | None
+    history: tuple[str | None, ...] = ()
+    since_us: int
+
+
+class Genome(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The ordered layers a persona has active. generation grows with every change."""
+
+    slots: tuple[Slot, ...] = ()
+    generation: int = 0
+
+    def slot(self, domain: str, base_model: str) -> Slot | None:
+        return next((s for s in self.slots if (s.domain, s.base_model) == (domain, base_model)), None)
+
+    def active(self, domain: str, base_model: str) -> str | None:
+        slot = self.slot(domain, base_model)
+        return slot.layer_id if slot else None
+
+
+def evolve_genome(genome: Genome | None, event: GenomeEvent, *, at_us: int) -> Genome:
+    genome = genome or Genome()
+    match event:
+        case LayerActivated():
+            before = genome.slot(event.domain, event.base_model)
+            history = (*before.history, before.layer_id) if before else (None,)
+            slot = Slot(
+                domain=event.domain,
+                base_model=event.base_model,
+                layer_id=event.layer_id,
+                history=history,
+                since_us=at_us,
+            )
+        case LayerRolledBack():
+            before = genome.slot(event.domain, event.base_model)
+            slot = Slot(
+                domain=event.domain,
+                base_model=event.base_model,
+                layer_id=event.restored_layer_id,
+                history=before.history[:-1] if before else (),
+                since_us=at_us,
+            )
+        case _:
+            assert_never(event)
+    others = tuple(s for s in genome.slots if (s.domain, s.base_model) != (slot.domain, slot.base_model))
+    return Genome(slots=(*others, slot), generation=genome.generation + 1)
+
+
+def activate(genome: Genome | None, layer_id: str, layer: Layer, *, reason: str, forced: bool) -> LayerActivated:
+    """The activation event. Raises Conflict when it is active already, or unproved and not forced."""
+    facts = layer.published
+    current = genome.active(facts.domain, facts.base_model) if genome else None
+    if current == layer_id:
+        raise Conflict(f"layer {layer_id} is active already")
+    if not forced and (layer.verdict is None or not layer.verdict.adopt):
+        why = layer.verdict.reasons[0] if layer.verdict else "it was never judged"
+        raise Conflict(
+            f"layer {layer_id} is not proved better: {why}", remedy="activate it with force to use it anyway"
+        )
+    return LayerActivated(
+        layer_id=layer_id,
+        domain=facts.domain,
+        base_model=facts.base_model,
+        previous_layer_id=current,
+        reason=reason,
+        forced=forced,
+    )
+
+
+def roll_back(genome: Genome | None, domain: str, base_model: str, *, reason: str) -> LayerRolledBack:
+    """Back to the layer before, or to the base model. Raises Conflict when no layer is active there."""
+    slot = genome.slot(domain, base_model) if genome else None
+    if slot is None or slot.layer_id is None:
+        raise Conflict(f"no layer is active for domain {domain!r} on {base_model!r}; the base model is in use")
+    return LayerRolledBack(
+        layer_id=slot.layer_id,
+        domain=domain,
+        base_model=base_model,
+        restored_layer_id=slot.history[-1] if slot.history else None,
+        reason=reason,
+    )

@@ -1,0 +1,180 @@
+"""Events in a sentence, for people: job-events, the CLI's watch, logs. Pure."""
+
+from msgspec import Struct
+
+from genomed.entities import events as e
+from genomed.entities import experience_events as x
+from genomed.entities.event_codec import type_of
+from genomed.entities.facts import Judgement, Progress
+from genomed.entities.types import EventLevel
+
+
+class Sentence(Struct, frozen=True, kw_only=True):
+    level: EventLevel
+    text: str
+
+
+def narrate(event: e.Event | e.UnknownEvent) -> Sentence:
+    """What happened, in one sentence. Every event has one; unknown ones are named by their type."""
+    for part in (_job_start, _job_run, _job_end, _experience, _layers):
+        sentence = part(event)
+        if sentence is not None:
+            return sentence
+    return _info(type_of(event))
+
+
+def progress_line(progress: Progress) -> str:
+    """`step 12/40 30% loss 1.83 lr 1.9e-04 412 tok/s ETA 1m10s`; unknown numbers are left out."""
+    parts = [f"step {progress.step}" + (f"/{progress.total_steps}" if progress.total_steps else "")]
+    if progress.fraction is not None:
+        parts.append(f"{progress.fraction:.0%}")
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.4g}")
+    if progress.learning_rate is not None:
+        parts.append(f"lr {progress.learning_rate:.1e}")
+    if progress.tokens_per_s is not None:
+        parts.append(f"{progress.tokens_per_s:.0f} tok/s")
+    if progress.eta_s is not None:
+        parts.append(f"ETA {duration(progress.eta_s)}")
+    return " ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """`45s`, `3m10s`, `2h05m`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def judgement_line(judgement: Judgement) -> str:
+    parts = []
+    if judgement.exact_match is not None:
+        parts.append(f"exact match {judgement.exact_match:.3f}")
+    if judgement.reward_accuracy is not None:
+        parts.append(f"reward accuracy {judgement.reward_accuracy:.3f}")
+    if judgement.loss is not None:
+        parts.append(f"loss {judgement.loss:.4g}")
+    return f"{', '.join(parts) or 'nothing measured'} on {judgement.rows} held-out rows"
+
+
+def _info(text: str) -> Sentence:
+    return Sentence(level=EventLevel.INFO, text=text)
+
+
+def _warning(text: str) -> Sentence:
+    return Sentence(level=EventLevel.WARNING, text=text)
+
+
+def _job_start(event: e.Event | e.UnknownEvent) -> Sentence | None:
+    match event:
+        case e.JobCreated():
+            rows = f"{event.rows} rows, {event.eval_rows} held out"
+            return _info(f"job created on {event.provider} for {event.persona_id}: {rows} ({event.origin})")
+        case e.ConfigurationResolved():
+            return _info(f"configuration resolved by {event.source}: {len(event.fields)} fields accounted for")
+        case e.SubmissionIntended():
+            return _info(f"attempt {event.attempt}: submitting under key {event.submission_key}")
+        case e.SubmissionUnknown():
+            return _warning(f"attempt {event.attempt}: outcome of the submission is unknown: {event.reason}")
+        case e.SubmissionNotFound():
+            return _info(f"attempt {event.attempt}: the provider never got it; sending it is safe")
+        case e.SubmissionDeferred():
+            return _info(f"waiting: {event.reason}")
+        case e.JobSubmitted():
+            how = "found at the provider" if event.adopted else "accepted"
+            return _info(f"attempt {event.attempt}: {how} as {event.provider_job_id}")
+        case _:
+            return None
+
+
+def _job_run(event: e.Event | e.UnknownEvent) -> Sentence | None:
+    match event:
+        case e.StatusReported():
+            tail = f": {event.message}" if event.message else ""
+            return _info(f"{event.status}, {event.phase} ({event.provider_status}){tail}")
+        case e.UnknownStatusReported():
+            return _warning(f"the provider says {event.provider_status!r}, a word we do not know; the job stays open")
+        case e.ProgressReported():
+            return _info(progress_line(event.progress))
+        case e.CheckpointCommitted():
+            return _info(f"checkpoint at step {event.step} verified")
+        case e.WorkerLost():
+            return _warning(f"attempt {event.attempt}: the worker was lost: {event.reason}")
+        case e.JobNoted():
+            return Sentence(level=event.level, text=event.message)
+        case e.SideJudged():
+            return _info(f"{event.side} judged: {judgement_line(event.judgement)}")
+        case e.PauseRequested():
+            return _info(f"pause asked for: {event.reason}")
+        case e.CancelRequested():
+            return _info(f"cancel asked for: {event.reason}")
+        case e.ResumeRequested():
+            return _info(f"resume asked for: {event.reason}")
+        case e.RetryRequested():
+            return _info(f"retry asked for: {event.reason}")
+        case _:
+            return None
+
+
+def _job_end(event: e.Event | e.UnknownEvent) -> Sentence | None:
+    match event:
+        case e.TrainingFinished():
+            return _info(f"training finished after {duration(event.artifact.seconds or 0)}")
+        case e.VerdictReached():
+            word = "adopt" if event.verdict.adopt else "do not adopt"
+            return _info(f"verdict: {word}; {event.verdict.reasons[0]}")
+        case e.JobSucceeded():
+            word = "adopted" if event.adopted else "not adopted"
+            return _info(f"succeeded: layer {event.layer_id}, {word}")
+        case e.JobFailed():
+            return Sentence(level=EventLevel.ERROR, text=f"failed: {event.error.message}")
+        case e.JobPaused():
+            at = f" at step {event.step}" if event.step is not None else ""
+            return _info(f"paused{at}")
+        case e.JobCancelled():
+            return _info(f"cancelled: {event.reason}")
+        case e.LateReportIgnored():
+            return _info(f"late report {event.provider_status!r} ignored: the job had ended")
+        case _:
+            return None
+
+
+def _experience(event: e.Event | e.UnknownEvent) -> Sentence | None:
+    match event:
+        case x.InteractionCaptured():
+            return _info(f"interaction of {event.bucket.persona_id} captured in {event.bucket.domain}")
+        case x.FeedbackGiven():
+            return _info(f"{event.kind} received")
+        case x.TriggerSet():
+            return _info(f"trigger of {event.bucket.persona_id}/{event.bucket.domain} set")
+        case x.ExamplesReserved():
+            return _info(f"trigger fired: {event.reason}; {event.examples} examples reserved for {event.job_id}")
+        case x.ExamplesConsumed():
+            return _info(f"examples of {event.job_id} consumed")
+        case x.ExamplesReturned():
+            return _info(f"examples of {event.job_id} returned: {event.reason}")
+        case x.TriggerHeldBack():
+            return _warning(f"trigger held back: {event.message}")
+        case _:
+            return None
+
+
+def _layers(event: e.Event | e.UnknownEvent) -> Sentence | None:
+    match event:
+        case e.DatasetFrozen():
+            return _info(f"dataset {event.name} frozen: {event.rows} rows, {event.eval_rows} held out")
+        case e.LayerPublished():
+            return _info(f"layer published at {event.path}")
+        case e.LayerJudged():
+            return _info(f"layer judged: {event.verdict.reasons[0]}")
+        case e.LayerActivated():
+            return _info(f"layer {event.layer_id} active for {event.domain} ({event.reason})")
+        case e.LayerRolledBack():
+            return _info(f"rolled back from {event.layer_id} to {event.restored_layer_id or 'the base model'}")
+        case e.UnknownEvent():
+            return _warning(f"{event.type}: an event of a newer build")
+        case _:
+            return None

@@ -1,0 +1,99 @@
+"""Whether a bucket's trigger fires now, and why: the one function that trigger and status share. Pure."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from genomed.entities.bucket import Bucket
+from genomed.entities.trigger_rule import TriggerRule
+
+MAX_COOLDOWN_S = 86_400.0
+"""A bucket whose jobs keep failing waits twice as long each time, a day at most."""
+
+
+class ReadinessCode(StrEnum):
+    EXAMPLE_COUNT = "example_count"
+    HIGH_QUALITY = "high_quality"
+    LONGEST_WAIT = "longest_wait"
+    MANUAL_FLUSH = "manual_flush"
+    COLLECTING = "collecting"
+    DISABLED = "disabled"
+    RUNNING_JOB = "running_job"
+    COOLDOWN = "cooldown"
+    HELD_BACK = "held_back"
+
+
+class ExampleCounts(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What waits in a bucket. usable excludes what was judged too poor. oldest_us: of the oldest usable one."""
+
+    usable: int
+    high_quality: int
+    unusable: int
+    oldest_us: int | None
+    through_position: int
+
+
+class Readiness(Struct, frozen=True, kw_only=True, rename="camel"):
+    """code and reason say why the trigger fires or what it waits for; check_again_us: when time alone may change it."""
+
+    ready: bool
+    code: ReadinessCode
+    reason: str
+    check_again_us: int | None = None
+
+
+def cooldown_s(rule: TriggerRule, failures: int) -> float:
+    """Seconds to wait after a job ended: doubled for each failure in a row, a day at most unless the rule says more."""
+    doubled = rule.cooldown_s * 2.0 ** min(failures, 20)
+    return max(rule.cooldown_s, min(doubled, MAX_COOLDOWN_S))
+
+
+def readiness(bucket: Bucket | None, rule: TriggerRule, counts: ExampleCounts, *, now_us: int) -> Readiness:
+    """What the trigger does now. Blocks come first (disabled, running, cooldown, held back), then the conditions."""
+    if not rule.enabled:
+        return Readiness(ready=False, code=ReadinessCode.DISABLED, reason="the trigger is switched off")
+    if bucket is not None:
+        if bucket.reservation is not None:
+            reason = f"job {bucket.reservation.job_id} is training on {bucket.reservation.examples} examples"
+            return Readiness(ready=False, code=ReadinessCode.RUNNING_JOB, reason=reason)
+        if bucket.held_back is not None and counts.through_position <= bucket.held_back_position:
+            return Readiness(ready=False, code=ReadinessCode.HELD_BACK, reason=bucket.held_back)
+        if bucket.last_ended_us is not None:
+            until = bucket.last_ended_us + int(cooldown_s(rule, bucket.failures) * 1_000_000)
+            if now_us < until:
+                left = (until - now_us) / 1_000_000
+                return Readiness(
+                    ready=False,
+                    code=ReadinessCode.COOLDOWN,
+                    reason=f"cooling down after job {bucket.last_job_id} for {left:.0f} s more",
+                    check_again_us=until,
+                )
+    return _conditions(rule, counts, now_us)
+
+
+def _conditions(rule: TriggerRule, counts: ExampleCounts, now_us: int) -> Readiness:
+    if counts.usable >= rule.min_examples:
+        reason = f"{counts.usable} examples wait; {rule.min_examples} are enough"
+        return Readiness(ready=True, code=ReadinessCode.EXAMPLE_COUNT, reason=reason)
+    if counts.high_quality >= rule.high_quality_examples:
+        reason = (
+            f"{counts.high_quality} examples of quality above {rule.high_quality_above:g} wait; "
+            f"{rule.high_quality_examples} are enough"
+        )
+        return Readiness(ready=True, code=ReadinessCode.HIGH_QUALITY, reason=reason)
+    return _waiting(rule, counts, now_us)
+
+
+def _waiting(rule: TriggerRule, counts: ExampleCounts, now_us: int) -> Readiness:
+    collecting = (
+        f"{counts.usable} of {rule.min_examples} examples, "
+        f"{counts.high_quality} of {rule.high_quality_examples} of high quality"
+    )
+    if rule.max_wait_s is None or counts.oldest_us is None or counts.usable < rule.wait_min_examples:
+        return Readiness(ready=False, code=ReadinessCode.COLLECTING, reason=collecting)
+    due = counts.oldest_us + int(rule.max_wait_s * 1_000_000)
+    if now_us >= due:
+        waited = (now_us - counts.oldest_us) / 1_000_000
+        reason = f"the oldest of {counts.usable} examples has waited {waited:.0f} s; {rule.max_wait_s:g} s is the limit"
+        return Readiness(ready=True, code=ReadinessCode.LONGEST_WAIT, reason=reason)
+    return Readiness(ready=False, code=ReadinessCode.COLLECTING, reason=collecting, check_again_us=due)
