@@ -1,0 +1,185 @@
+"""What a command is given and what it gives back. A command decides; the daemon makes it durable.
+
+A command is a module with NAME, SUMMARY, ROLE, Params, Result and `run`. One that changes something returns Decided:
+its events and its result go into the log in one transaction, so that a replayed command gets the same answer.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+from genomed.entities.envelope import Blob, Envelope, Head, Write
+from genomed.entities.errors import NotFound
+from genomed.entities.job import Job
+from genomed.entities.log_report import VerifyReport
+from genomed.entities.ports import Loaded, Provider, SqlValue
+from genomed.entities.rows import Row
+from genomed.entities.trigger_rule import TriggerRule
+from genomed.entities.types import Role, RowKind
+
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided(Generic[R]):
+    """What a command decided. settle: awaited after the append, for callers who asked to wait; gives a newer result."""
+
+    result: R
+    writes: tuple[Write, ...]
+    blobs: tuple[Blob, ...] = ()
+    settle: Callable[[], Awaitable[R]] | None = None
+
+
+class Caller(Struct, frozen=True, kw_only=True):
+    """Who asks, as the socket knows it: `uid:1000`, or a part of the daemon."""
+
+    actor: str
+    role: Role
+
+
+class LogReader(Protocol):
+    """The journal without its pen."""
+
+    async def load(self, stream: str) -> Loaded: ...
+
+    async def read(self, stream: str, *, after_version: int = 0, limit: int = 1000) -> list[Envelope]: ...
+
+    async def blob(self, sha256: str) -> bytes | None: ...
+
+    async def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]: ...
+
+    def head(self) -> Head: ...
+
+
+class Lesson(Struct, frozen=True, kw_only=True):
+    """A row on its way into a dataset. group: rows of one group stay on one side; origin: what made it."""
+
+    row: Row
+    group: str
+    origin: str
+
+
+class FrozenFiles(Struct, frozen=True, kw_only=True):
+    """A dataset as it lies on disk. sizes in bytes, hashes sha256 hex."""
+
+    dataset_id: str
+    rows: int
+    eval_rows: int
+    train_sha256: str
+    eval_sha256: str | None
+    lineage_sha256: str
+    size_bytes: int
+    longest_row_bytes: int
+    duplicates: int
+
+
+class DatasetFolder(Protocol):
+    """Where datasets lie. Freezing is atomic, and freezing the same rows again finds them there."""
+
+    async def freeze(
+        self, lessons: Sequence[Lesson], *, persona_id: str, row_kind: RowKind, eval_share: float, seed: int
+    ) -> FrozenFiles: ...
+
+    async def import_file(
+        self, path: str, *, persona_id: str, row_kind: RowKind | None, eval_share: float, seed: int
+    ) -> tuple[RowKind, FrozenFiles]:
+        """Streamed. Raises InvalidRequest naming every bad line (the first hundred, then a count)."""
+        ...
+
+    async def preview(self, dataset_id: str, *, limit: int) -> list[str]:
+        """The first rows of the training part, as JSON lines."""
+        ...
+
+    def train_path(self, dataset_id: str) -> str: ...
+
+
+class Providers(Protocol):
+    """The providers the operator allows. get raises NotFound naming those that exist."""
+
+    def names(self) -> tuple[str, ...]: ...
+
+    def get(self, name: str) -> Provider: ...
+
+
+class Maintenance(Protocol):
+    """Work on the log as a whole, and on the courier's rounds."""
+
+    async def verify(self) -> VerifyReport: ...
+
+    async def export(self, path: str) -> Head: ...
+
+    async def refresh(self, job_id: str) -> bool:
+        """Ask the job's provider now; True when an answer came in time."""
+        ...
+
+    async def until(self, job_id: str, wanted: Callable[[Job], bool], *, timeout_s: float) -> Job:
+        """The job as soon as it is as wanted, or as it is when the time is over."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Everything a command may use. Time, ids and salt are read here, so that a test can fix them.
+
+    given: the params as they came over the wire, before defaults.
+    """
+
+    log: LogReader
+    providers: Providers
+    datasets: DatasetFolder
+    maintenance: Maintenance
+    now_us: Callable[[], int]
+    new_id: Callable[[str], str]
+    salt: Callable[[], str]
+    caller: Caller
+    default_base_model: str | None
+    default_rule: TriggerRule
+    catalogue: Callable[[], Sequence["CommandModule"]]
+    given: dict[str, object]
+
+
+class CommandModule(Protocol):
+    """The shape of every module in this room that defines NAME."""
+
+    NAME: str
+    SUMMARY: str
+    ROLE: Role
+    Params: type[Struct]
+    Result: type[Struct]
+    run: Callable[..., Awaitable[object]]
+
+
+class Paged(Struct, frozen=True, kw_only=True, rename="camel"):
+    """nextCursor: give it back as cursor for the next page; null at the end. asOf: log position of the answer."""
+
+    next_cursor: str | None
+    as_of: int
+
+
+async def load_as(context: Context, stream: str, wanted: type[S], *, what: str) -> tuple[S, int]:
+    """The folded state of a stream and its version. Raises NotFound in the words of `what`."""
+    loaded = await context.log.load(stream)
+    if not isinstance(loaded.state, wanted):
+        raise NotFound(f"there is no {what}")
+    return loaded.state, loaded.version
+
+
+async def load_job(context: Context, job_id: str) -> tuple[Job, int]:
+    return await load_as(context, f"job/{job_id}", Job, what=f"job {job_id}")
+
+
+def as_text(value: SqlValue) -> str:
+    """A text column. Raises TypeError when the read model holds anything else."""
+    if not isinstance(value, str):
+        raise TypeError(f"expected text from the read model, got {value!r}")
+    return value
+
+
+def as_int(value: SqlValue) -> int:
+    """An integer column. Raises TypeError when the read model holds anything else."""
+    if not isinstance(value, int):
+        raise TypeError(f"expected an integer from the read model, got {value!r}")
+    return value

@@ -1,0 +1,39 @@
+"""genome/job-resume: go on with a paused, failed or cancelled job from its last good checkpoint, as a new attempt."""
+
+from msgspec import Struct
+
+from genomed.commands.context import Context, Decided, load_job
+from genomed.commands.job_control import Result, decided, reserved_again
+from genomed.entities.configuration import Name
+from genomed.entities.errors import Conflict
+from genomed.entities.events import ResumeRequested
+from genomed.entities.types import JobStatus, Role
+
+__all__ = ["NAME", "ROLE", "SUMMARY", "Params", "Result", "run"]
+
+NAME = "genome/job-resume"
+SUMMARY = "Go on with a job from its last checkpoint."
+ROLE = Role.OPERATE
+
+
+class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    job_id: Name
+    reason: Name = "asked for by hand"
+
+
+async def run(params: Params, context: Context) -> Decided[Result]:
+    """Raises NotFound, or Conflict when the job runs, succeeded, or left no checkpoint."""
+    job, version = await load_job(context, params.job_id)
+    event = ResumeRequested(reason=params.reason)
+    if job.status is JobStatus.PAUSED:
+        return decided(context, params.job_id, job, version, event, message="the job goes on")
+    if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+        raise Conflict(f"job {params.job_id} is {job.status}; only a paused, failed or cancelled job is resumed")
+    if job.checkpoint is None:
+        raise Conflict(
+            f"job {params.job_id} left no checkpoint to go on from",
+            remedy="start over with genome/job-retry",
+        )
+    more = await reserved_again(context, params.job_id, job)
+    message = f"a new attempt goes on from step {job.checkpoint.step}"
+    return decided(context, params.job_id, job, version, event, message=message, more=more)

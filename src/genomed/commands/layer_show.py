@@ -1,0 +1,87 @@
+"""genome/layer-show: one layer: where it lies, what taught it, what it was measured at."""
+
+from msgspec import Struct
+
+from genomed.commands.context import Context, load_as
+from genomed.entities.configuration import Name
+from genomed.entities.facts import Artifact, Verdict
+from genomed.entities.layer import Genome, Layer
+from genomed.entities.types import Role, RowKind
+
+NAME = "genome/layer-show"
+SUMMARY = "Show a layer: where it lies, what taught it, how it was judged."
+ROLE = Role.READ
+
+
+class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    layer_id: Name
+
+
+class LayerView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """path: a plain PEFT folder for artifact.format peft_lora. active: in use by its persona now."""
+
+    layer_id: str
+    persona_id: str
+    domain: str
+    base_model: str
+    active: bool
+    path: str
+    provider: str
+    simulated: bool
+    job_id: str
+    dataset_id: str
+    row_kind: RowKind
+    parent_layer_id: str | None
+    artifact: Artifact
+    manifest_sha256: str
+    verdict: Verdict | None
+    published_us: int
+
+
+class Result(Struct, frozen=True, kw_only=True, rename="camel"):
+    """lineage: this layer and its parents, newest first."""
+
+    layer: LayerView
+    lineage: tuple[str, ...]
+
+
+async def run(params: Params, context: Context) -> Result:
+    """Raises NotFound."""
+    layer, _ = await load_as(context, f"layer/{params.layer_id}", Layer, what=f"layer {params.layer_id}")
+    return Result(
+        layer=await layer_view(context, params.layer_id, layer), lineage=await _lineage(context, params.layer_id)
+    )
+
+
+async def layer_view(context: Context, layer_id: str, layer: Layer) -> LayerView:
+    facts = layer.published
+    genome = (await context.log.load(f"genome/{facts.persona_id}")).state
+    active = isinstance(genome, Genome) and genome.active(facts.domain, facts.base_model) == layer_id
+    return LayerView(
+        layer_id=layer_id,
+        persona_id=facts.persona_id,
+        domain=facts.domain,
+        base_model=facts.base_model,
+        active=active,
+        path=facts.path,
+        provider=facts.provider,
+        simulated=facts.simulated,
+        job_id=facts.job_id,
+        dataset_id=facts.dataset_id,
+        row_kind=facts.row_kind,
+        parent_layer_id=facts.parent_layer_id,
+        artifact=facts.artifact,
+        manifest_sha256=facts.manifest_sha256,
+        verdict=layer.verdict,
+        published_us=layer.published_us,
+    )
+
+
+async def _lineage(context: Context, layer_id: str) -> tuple[str, ...]:
+    chain: list[str] = []
+    current: str | None = layer_id
+    while current is not None and current not in chain:
+        chain.append(current)
+        state = (await context.log.load(f"layer/{current}")).state
+        current = state.published.parent_layer_id if isinstance(state, Layer) else None
+    return tuple(chain)

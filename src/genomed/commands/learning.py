@@ -1,0 +1,197 @@
+"""How a bucket becomes a job: examples to a frozen dataset, reserved for one new job, all in one append.
+
+The trigger and bucket-flush both come here, so what starts by itself and what is started by hand are the same.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from genomed.commands.bucket_state import BucketState
+from genomed.commands.context import Context, Decided, FrozenFiles
+from genomed.commands.job_building import Wish, active_layer, opening_events, plan_job, refusal
+from genomed.commands.lessons import Lessons, pending_lessons
+from genomed.entities.bucket import reserve
+from genomed.entities.checking import given_paths
+from genomed.entities.configuration import DatasetsSection, JobConfiguration, ModelSection
+from genomed.entities.dataset import Dataset
+from genomed.entities.envelope import Write
+from genomed.entities.errors import Conflict
+from genomed.entities.events import DatasetFrozen, Event
+from genomed.entities.experience_events import ExamplesReserved
+from genomed.entities.facts import DatasetFacts, DatasetSource
+from genomed.entities.readiness import ReadinessCode
+from genomed.entities.trigger_rule import TriggerRule
+from genomed.entities.types import RowKind
+
+SPLIT_SEED = 20251
+"""Any fixed number: the same bucket always holds out the same interactions."""
+
+FEWEST_EXAMPLES = 10
+"""Below this neither training nor the verdict on held-out rows means anything (the rule's own lower limit)."""
+
+
+class Started(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A job that a bucket started. reason: why, as the log has it."""
+
+    job_id: str
+    dataset_id: str
+    examples: int
+    rows: int
+    eval_rows: int
+    reason: str
+
+
+async def start_learning(
+    context: Context, state: BucketState, *, code: ReadinessCode, reason: str, origin: str
+) -> Decided[Started]:
+    """Raises Conflict when the bucket is taken or too small, or whatever the provider objects."""
+    if state.bucket is not None and state.bucket.reservation is not None:
+        raise Conflict(f"job {state.bucket.reservation.job_id} is training on this bucket")
+    rule, key = state.rule, state.key
+    taught = await pending_lessons(context, state.bucket_id, row_kind=rule.row_kind, limit=rule.max_examples)
+    if len(taught.lessons) < FEWEST_EXAMPLES:
+        raise Conflict(
+            f"the bucket has {len(taught.lessons)} examples to learn from; {FEWEST_EXAMPLES} are the least",
+            remedy="capture more interactions, or judge those that are there",
+        )
+    files = await context.datasets.freeze(
+        taught.lessons,
+        persona_id=key.persona_id,
+        row_kind=rule.row_kind,
+        eval_share=rule.held_out_share,
+        seed=SPLIT_SEED,
+    )
+    opening, job_id = await _opening(context, state, files, origin=origin)
+    reserved = ExamplesReserved(
+        bucket=key,
+        job_id=job_id,
+        dataset_id=files.dataset_id,
+        through_position=taught.through_position,
+        examples=taught.examples,
+        reason_code=code,
+        reason=reason,
+    )
+    writes = [
+        *await dataset_writes(context, files, frozen_from_bucket(state, files, taught)),
+        Write(stream=f"bucket/{state.bucket_id}", expected=state.version, events=(reserve(state.bucket, reserved),)),
+        Write(stream=f"job/{job_id}", expected=0, events=opening),
+    ]
+    started = Started(
+        job_id=job_id,
+        dataset_id=files.dataset_id,
+        examples=taught.examples,
+        rows=files.rows,
+        eval_rows=files.eval_rows,
+        reason=reason,
+    )
+    return Decided(result=started, writes=tuple(writes))
+
+
+async def _opening(
+    context: Context, state: BucketState, files: FrozenFiles, *, origin: str
+) -> tuple[tuple[Event, ...], str]:
+    key = state.key
+    configuration, asked = configured(state.rule, base_model=key.base_model, dataset_id=files.dataset_id)
+    plan = await plan_job(
+        context,
+        provider_name=state.rule.provider,
+        configuration=configuration,
+        asked=asked,
+        facts=facts_of(files, state.rule.row_kind),
+    )
+    if not plan.checked.valid:
+        raise refusal(plan.checked, state.rule.provider)
+    parent = await active_layer(context, key.persona_id, key.domain, key.base_model)
+    opening = opening_events(
+        plan,
+        Wish(
+            persona_id=key.persona_id,
+            provider=state.rule.provider,
+            configuration=configuration,
+            asked=asked,
+            origin=origin,
+            domain=key.domain,
+            bucket_id=state.bucket_id,
+            parent_layer_id=parent,
+            warm_start=parent is not None,
+        ),
+    )
+    return opening, context.new_id("job")
+
+
+def configured(rule: TriggerRule, *, base_model: str, dataset_id: str) -> tuple[JobConfiguration, tuple[str, ...]]:
+    """The rule's template for this base model and dataset, and what of it was chosen rather than defaulted."""
+    template = rule.template
+    configuration = JobConfiguration(
+        model=ModelSection(base_model=base_model),
+        datasets=DatasetsSection(training_file_id=dataset_id),
+        method=template.method,
+        schedule=template.schedule,
+        optimizer=template.optimizer,
+        optimizations=template.optimizations,
+        metadata=template.metadata,
+    )
+    return configuration, given_paths(msgspec.to_builtins(configuration))
+
+
+def facts_of(files: FrozenFiles, row_kind: RowKind) -> DatasetFacts:
+    return DatasetFacts(
+        dataset_id=files.dataset_id,
+        row_kind=row_kind,
+        rows=files.rows,
+        eval_rows=files.eval_rows,
+        size_bytes=files.size_bytes,
+        longest_row_bytes=files.longest_row_bytes,
+    )
+
+
+def frozen_from_bucket(state: BucketState, files: FrozenFiles, taught: Lessons) -> DatasetFrozen:
+    key = state.key
+    return frozen_event(
+        files,
+        name=f"{key.persona_id}/{key.domain}",
+        persona_id=key.persona_id,
+        row_kind=state.rule.row_kind,
+        source=DatasetSource(kind="bucket", bucket_id=state.bucket_id, through_position=taught.through_position),
+        eval_share=state.rule.held_out_share,
+        seed=SPLIT_SEED,
+        unusable=taught.unusable,
+    )
+
+
+def frozen_event(
+    files: FrozenFiles,
+    *,
+    name: str,
+    persona_id: str,
+    row_kind: RowKind,
+    source: DatasetSource,
+    eval_share: float,
+    seed: int,
+    unusable: int = 0,
+) -> DatasetFrozen:
+    return DatasetFrozen(
+        name=name,
+        persona_id=persona_id,
+        row_kind=row_kind,
+        rows=files.rows,
+        eval_rows=files.eval_rows,
+        train_sha256=files.train_sha256,
+        eval_sha256=files.eval_sha256,
+        lineage_sha256=files.lineage_sha256,
+        size_bytes=files.size_bytes,
+        longest_row_bytes=files.longest_row_bytes,
+        source=source,
+        eval_share=eval_share,
+        split_seed=seed,
+        duplicates=files.duplicates,
+        unusable=unusable,
+    )
+
+
+async def dataset_writes(context: Context, files: FrozenFiles, frozen: DatasetFrozen) -> list[Write]:
+    """The dataset's one event, or nothing when the same content was frozen before."""
+    loaded = await context.log.load(f"dataset/{files.dataset_id}")
+    if isinstance(loaded.state, Dataset):
+        return []
+    return [Write(stream=f"dataset/{files.dataset_id}", expected=0, events=(frozen,))]

@@ -1,0 +1,171 @@
+"""genome/train: the existing system's one-call form: a file and a handful of numbers. Makes one job like any other."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from genomed.commands import dataset_import
+from genomed.commands.context import Context, Decided
+from genomed.commands.job_building import Wish, active_layer, opening_events, plan_job, refusal
+from genomed.entities.checking import convert, given_paths
+from genomed.entities.configuration import JobConfiguration, Name
+from genomed.entities.envelope import Write
+from genomed.entities.errors import InvalidRequest, Problem
+from genomed.entities.events import DatasetFrozen
+from genomed.entities.facts import DatasetFacts
+from genomed.entities.job import Job
+from genomed.entities.migration import FlatTraining, configuration_from_train
+from genomed.entities.types import JobStatus, Role
+
+NAME = "genome/train"
+SUMMARY = "Train on a file with a handful of settings, as the existing system does."
+ROLE = Role.OPERATE
+
+
+class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """traitType is the domain. datasetPath: a JSONL file, or datasetId: a frozen dataset; one of the two.
+
+    alpha: twice the rank if not given. quantize with quantizeBits 4 is the qlora method. waitS: wait that long for
+    the end.
+    """
+
+    persona_id: Name
+    trait_type: Name
+    persona_name: Name | None = None
+    dataset_path: Annotated[str, Meta(pattern="^/", max_length=4096)] | None = None
+    dataset_id: Name | None = None
+    base_model: Name | None = None
+    provider: Name = "local"
+    rank: int = 32
+    alpha: float | None = None
+    epochs: int = 3
+    learning_rate: float = 1e-4
+    batch_size: int = 4
+    sequence_length: int | None = None
+    quantize: bool = False
+    quantize_bits: Annotated[int, Meta(ge=4, le=4)] = 4
+    eval_share: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
+    wait_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+
+
+class Result(Struct, frozen=True, kw_only=True, rename="camel"):
+    """sessionId is the job's id: one entity, two names. layerId: once it succeeded."""
+
+    session_id: str
+    job_id: str
+    dataset_id: str
+    status: JobStatus
+    layer_id: str | None = None
+    warnings: tuple[Problem, ...] = ()
+
+
+async def run(params: Params, context: Context) -> Decided[Result]:
+    """Raises InvalidRequest, NotFound, Unsupported with every objection."""
+    base_model = _base_model(params, context)
+    imported = await _dataset(params, context)
+    dataset_id = imported.result.dataset_id if imported else str(params.dataset_id)
+    raw = configuration_from_train(_flat(params, base_model, dataset_id))
+    configuration = convert(raw, JobConfiguration)
+    asked = given_paths(raw)
+    plan = await plan_job(
+        context,
+        provider_name=params.provider,
+        configuration=configuration,
+        asked=asked,
+        facts=_facts(imported) if imported else None,
+    )
+    if not plan.checked.valid:
+        raise refusal(plan.checked, params.provider)
+    parent = await active_layer(context, params.persona_id, params.trait_type, base_model)
+    job_id = context.new_id("job")
+    opening = opening_events(
+        plan,
+        Wish(
+            persona_id=params.persona_id,
+            provider=params.provider,
+            configuration=configuration,
+            asked=asked,
+            origin="train",
+            domain=params.trait_type,
+            bucket_id=None,
+            parent_layer_id=parent,
+            warm_start=False,
+        ),
+    )
+
+    async def settle() -> Result:
+        job = await context.maintenance.until(job_id, lambda one: one.terminal, timeout_s=params.wait_s)
+        return _result(job_id, dataset_id, plan.checked.warnings, job)
+
+    return Decided(
+        result=_result(job_id, dataset_id, plan.checked.warnings, None),
+        writes=(*(imported.writes if imported else ()), Write(stream=f"job/{job_id}", expected=0, events=opening)),
+        settle=settle if params.wait_s > 0 else None,
+    )
+
+
+def _flat(params: Params, base_model: str, dataset_id: str) -> FlatTraining:
+    return FlatTraining(
+        base_model=base_model,
+        dataset_id=dataset_id,
+        rank=params.rank,
+        alpha=params.alpha,
+        epochs=params.epochs,
+        learning_rate=params.learning_rate,
+        batch_size=params.batch_size,
+        sequence_length=params.sequence_length,
+        quantize=params.quantize,
+    )
+
+
+def _result(job_id: str, dataset_id: str, warnings: tuple[Problem, ...], job: Job | None) -> Result:
+    return Result(
+        session_id=job_id,
+        job_id=job_id,
+        dataset_id=dataset_id,
+        status=job.status if job else JobStatus.QUEUED,
+        layer_id=job.layer_id if job else None,
+        warnings=warnings,
+    )
+
+
+def _base_model(params: Params, context: Context) -> str:
+    problems = []
+    base_model = params.base_model or context.default_base_model
+    if base_model is None:
+        problems.append(Problem(field="baseModel", message="is required: the daemon has no default base model"))
+    if (params.dataset_path is None) == (params.dataset_id is None):
+        problems.append(Problem(field="datasetPath", message="exactly one of datasetPath and datasetId is needed"))
+    if problems or base_model is None:
+        raise InvalidRequest.of(problems)
+    return base_model
+
+
+async def _dataset(params: Params, context: Context) -> Decided[dataset_import.Result] | None:
+    """The import that the path asks for; None when a frozen dataset was named."""
+    if params.dataset_path is None:
+        return None
+    wanted = dataset_import.Params(
+        persona_id=params.persona_id,
+        path=params.dataset_path,
+        name=f"{params.persona_id}/{params.trait_type}",
+        eval_share=params.eval_share,
+    )
+    return await dataset_import.run(wanted, context)
+
+
+def _facts(imported: Decided[dataset_import.Result]) -> DatasetFacts:
+    longest = 0
+    for write in imported.writes:
+        for event in write.events:
+            if isinstance(event, DatasetFrozen):
+                longest = event.longest_row_bytes
+    result = imported.result
+    return DatasetFacts(
+        dataset_id=result.dataset_id,
+        row_kind=result.row_kind,
+        rows=result.rows,
+        eval_rows=result.eval_rows,
+        size_bytes=result.size_bytes,
+        longest_row_bytes=longest,
+    )
