@@ -1,0 +1,1 @@
+"""The process: journal, courier, triggers, socket and the root that composes them."""

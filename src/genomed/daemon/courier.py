@@ -1,0 +1,284 @@
+"""Carries intents out to providers and brings facts back: one small loop per open job.
+
+Each turn loads the job, asks `next_step` what it needs, and does that one thing. Nothing here remembers where a job is:
+after a crash the loops start again from the log. Polls are paced per provider; a slot is held while a job runs.
+"""
+
+import logging
+import random
+from collections.abc import Mapping
+from typing import assert_never
+
+import anyio
+from anyio.abc import TaskGroup
+
+from genomed.daemon.carrying import Hands, Standing, failure, finish, look_up, poll, record, standing, submit
+from genomed.daemon.journal import Journal
+from genomed.daemon.polling import Pace, wait_s
+from genomed.daemon.slots import Slots
+from genomed.entities.decisions import (
+    AskToCancel,
+    AskToPause,
+    CancelUnsent,
+    Conclude,
+    Defer,
+    EndPause,
+    GiveUp,
+    LookUp,
+    PauseUnsent,
+    Poll,
+    Rest,
+    Step,
+    Submit,
+    next_step,
+)
+from genomed.entities.errors import ErrorKind, GenomeError, StreamConflict, Transient
+from genomed.entities.events import (
+    JobCancelled,
+    JobCreated,
+    JobEvent,
+    JobNoted,
+    JobPaused,
+    ResumeRequested,
+    RetryRequested,
+    SubmissionDeferred,
+)
+from genomed.entities.job import Job
+from genomed.entities.types import EventLevel, JobPhase, JobStatus
+
+log = logging.getLogger(__name__)
+
+MAX_DEFECTS = 5
+"""Unforeseen errors in a row after which a job is failed rather than tried for ever."""
+
+OPEN_JOBS = "SELECT job_id FROM jobs WHERE status NOT IN ('succeeded', 'failed', 'cancelled') ORDER BY job_id"
+
+
+class Round:
+    """What one job's loop keeps between turns: when to poll, and what went wrong in a row."""
+
+    def __init__(self, interval_s: float) -> None:
+        self.pace = Pace(interval_s=interval_s)
+        self.defects = 0
+        self.polls = 0
+        self.next_poll_s = 0.0
+        self.bell = anyio.Event()
+        self.polled = anyio.Event()
+
+    def ring(self) -> None:
+        """Wake the loop, wherever it waits."""
+        self.bell.set()
+
+    async def listen(self, seconds: float | None) -> None:
+        """Until the bell rings or the time is over."""
+        with anyio.move_on_after(seconds):
+            await self.bell.wait()
+        self.bell = anyio.Event()
+
+
+class Courier:
+    """intervals: seconds between polls by provider; default_interval_s for the others."""
+
+    def __init__(
+        self,
+        hands: Hands,
+        journal: Journal,
+        *,
+        slots: Mapping[str, int],
+        intervals: Mapping[str, float],
+        default_interval_s: float,
+    ) -> None:
+        self._hands = hands
+        self._journal = journal
+        self._slots = Slots(slots)
+        self._intervals = intervals
+        self._default_interval_s = default_interval_s
+        self._rounds: dict[str, Round] = {}
+
+    async def run(self) -> None:
+        """Until cancelled. Every open job has its loop; new and reopened ones get theirs as the log grows."""
+        async with anyio.create_task_group() as tasks:
+            position = self._journal.head().position
+            await self._adopt_open_jobs(tasks)
+            subscription = self._journal.subscribe(position)
+            while True:
+                for envelope in await subscription.next():
+                    kind, _, job_id = envelope.stream.partition("/")
+                    if kind != "job":
+                        continue
+                    if isinstance(envelope.event, JobCreated | ResumeRequested | RetryRequested):
+                        self._follow(tasks, job_id)
+                    elif envelope.actor != "daemon" and not envelope.actor.startswith("provider:"):
+                        self._ring(job_id)
+
+    async def refresh(self, job_id: str, *, timeout_s: float) -> bool:
+        """Poll this job now; True when an answer was recorded in time."""
+        followed = self._rounds.get(job_id)
+        if followed is None:
+            return False
+        polled = followed.polled
+        followed.next_poll_s = 0.0
+        followed.ring()
+        with anyio.move_on_after(timeout_s):
+            await polled.wait()
+            return True
+        return False
+
+    async def _adopt_open_jobs(self, tasks: TaskGroup) -> None:
+        """Those that run already take their slots before any other asks for one."""
+        rows = await self._journal.query(OPEN_JOBS)
+        for (job_id,) in rows:
+            at = await standing(self._hands, str(job_id))
+            if _runs(at.job):
+                self._slots.hold(at.job.provider, at.job_id)
+        for (job_id,) in rows:
+            self._follow(tasks, str(job_id))
+
+    def _follow(self, tasks: TaskGroup, job_id: str) -> None:
+        if job_id in self._rounds:
+            self._ring(job_id)
+            return
+        self._rounds[job_id] = Round(self._default_interval_s)
+        tasks.start_soon(self._follow_to_the_end, job_id)
+
+    def _ring(self, job_id: str) -> None:
+        if job_id in self._rounds:
+            self._rounds[job_id].ring()
+
+    async def _follow_to_the_end(self, job_id: str) -> None:
+        followed = self._rounds[job_id]
+        while True:
+            at = await standing(self._hands, job_id)
+            if at.job.terminal:
+                if not followed.bell.is_set():
+                    break
+                followed.bell = anyio.Event()
+                continue
+            followed.pace = Pace(
+                interval_s=self._intervals.get(at.job.provider, self._default_interval_s),
+                troubles=followed.pace.troubles,
+            )
+            await self._turn(at, followed)
+        followed.polled.set()
+        del self._rounds[job_id]
+        self._let_go(at)
+
+    async def _turn(self, at: Standing, followed: Round) -> None:
+        """One step; trouble of any sort is recorded and waited out, and never ends the loop."""
+        slot_free = self._slots.may_take(at.job.provider, at.job_id)
+        step = next_step(at.job_id, at.job, now_us=self._hands.now_us(), slot_free=slot_free)
+        try:
+            await self._carry_out(at, step, followed)
+            followed.defects = 0
+        except StreamConflict:
+            return
+        except Transient as error:
+            await self._wait_out(followed, error.retry_after_s)
+            log.warning("provider trouble job=%s provider=%s error=%s", at.job_id, at.job.provider, error.message)
+        except Exception as error:  # noqa: BLE001 - the rim of one job: it must not end the others' loops
+            await self._defect(at.job_id, followed, error)
+
+    async def _carry_out(self, at: Standing, step: Step, followed: Round) -> None:
+        match step:
+            case Rest(until_us=until):
+                self._rest(at)
+                await followed.listen(None if until is None else self._seconds_until(until))
+            case Defer(reason=reason):
+                if at.job.phase is not JobPhase.WAITING_CAPACITY:
+                    await record(self._hands, at, [SubmissionDeferred(reason=reason)])
+                await followed.listen(None)
+            case Submit():
+                self._slots.hold(at.job.provider, at.job_id)
+                await submit(self._hands, at, step)
+                followed.next_poll_s = 0.0
+            case LookUp():
+                await look_up(self._hands, at, step)
+            case Poll(attempt=attempt, provider_job_id=theirs):
+                await self._poll(at, attempt, theirs, followed)
+            case AskToCancel() | AskToPause():
+                await self._ask(at, step, followed)
+            case Conclude(attempt=attempt):
+                await finish(self._hands, at, attempt=attempt)
+            case CancelUnsent() | PauseUnsent() | EndPause() | GiveUp():
+                await record(self._hands, at, [_said(at.job, step)])
+            case _:
+                assert_never(step)
+
+    async def _ask(self, at: Standing, step: AskToCancel | AskToPause, followed: Round) -> None:
+        """Asking again with every poll is harmless; what came of it is the poll's to say."""
+        provider = self._hands.provider_of(at.job.provider)
+        if isinstance(step, AskToCancel):
+            await provider.cancel(step.provider_job_id, job_id=at.job_id, attempt=step.attempt)
+        else:
+            await provider.pause(step.provider_job_id, job_id=at.job_id, attempt=step.attempt)
+        await self._poll(at, step.attempt, step.provider_job_id, followed)
+
+    async def _poll(self, at: Standing, attempt: int, theirs: str, followed: Round) -> None:
+        """Wait for the poll's time or the bell, then ask; a ring only means: look at the job again first."""
+        if followed.next_poll_s > 0:
+            wait, followed.next_poll_s = followed.next_poll_s, 0.0
+            await followed.listen(wait)
+            return
+        snapshot = await poll(self._hands, at, attempt=attempt, provider_job_id=theirs)
+        followed.pace = Pace(interval_s=followed.pace.interval_s)
+        followed.next_poll_s = wait_s(followed.pace, hint_s=snapshot.next_poll_s, dice=random.random)
+        followed.polled.set()
+        followed.polled = anyio.Event()
+
+    async def _wait_out(self, followed: Round, hint_s: float | None) -> None:
+        followed.pace = Pace(interval_s=followed.pace.interval_s, troubles=followed.pace.troubles + 1)
+        await followed.listen(wait_s(followed.pace, hint_s=hint_s, dice=random.random))
+
+    async def _defect(self, job_id: str, followed: Round, error: Exception) -> None:
+        """An error nobody foresaw: noted on the job, tried again with backoff, and after MAX_DEFECTS its end."""
+        followed.defects += 1
+        log.error("unforeseen error job=%s times=%d", job_id, followed.defects, exc_info=error)
+        message = error.message if isinstance(error, GenomeError) else f"{type(error).__name__}: {error}"
+        kind = error.kind if isinstance(error, GenomeError) else ErrorKind.INTERNAL
+        try:
+            at = await standing(self._hands, job_id)
+            if followed.defects >= MAX_DEFECTS:
+                await record(self._hands, at, [failure(at.job, _number(at.job), message, kind=kind)])
+                return
+            if followed.defects == 1:
+                note = JobNoted(level=EventLevel.ERROR, code=kind, message=f"will be tried again: {message}")
+                await record(self._hands, at, [note])
+        except GenomeError as refused:
+            log.warning("could not note the error job=%s error=%s", job_id, refused.message)
+        await self._wait_out(followed, None)
+
+    def _rest(self, at: Standing) -> None:
+        """A paused job needs no slot."""
+        if at.job.status is JobStatus.PAUSED:
+            self._let_go(at)
+
+    def _let_go(self, at: Standing) -> None:
+        for job_id in self._slots.release(at.job.provider, at.job_id):
+            self._ring(job_id)
+
+    def _seconds_until(self, at_us: int) -> float:
+        return max(0.0, (at_us - self._hands.now_us()) / 1_000_000)
+
+
+def _runs(job: Job) -> bool:
+    return job.attempt is not None and job.attempt.state in ("intended", "unknown", "uncertain", "accepted")
+
+
+def _said(job: Job, step: CancelUnsent | PauseUnsent | EndPause | GiveUp) -> JobEvent:
+    """Steps that are nothing but an event."""
+    match step:
+        case CancelUnsent():
+            when = "while it was paused" if job.status is JobStatus.PAUSED else "before it was sent"
+            return JobCancelled(attempt=_number(job), reason=f"cancelled {when}")
+        case PauseUnsent():
+            return JobPaused(attempt=_number(job))
+        case EndPause():
+            return ResumeRequested(reason="the pause's time is over")
+        case GiveUp(message=message):
+            return failure(job, _number(job), message, kind=ErrorKind.TRAINING_FAILED)
+        case _:
+            assert_never(step)
+
+
+def _number(job: Job) -> int:
+    return job.attempt.number if job.attempt else 0

@@ -1,0 +1,140 @@
+"""One executor behind every door: decode, check, decide, append, answer.
+
+A command with an idempotency key runs once: the same key and body replay the first answer, another body is a conflict.
+What a command decided and its answer are durable in one transaction before anybody hears of it.
+"""
+
+import logging
+from collections.abc import Callable
+from hashlib import sha256
+
+import anyio
+import msgspec
+from msgspec import Struct
+
+from genomed import commands
+from genomed.commands.context import Caller, CommandModule, Context, Decided
+from genomed.daemon.access import demand
+from genomed.daemon.journal import Journal
+from genomed.entities.checking import convert
+from genomed.entities.envelope import Cause, Head, Receipt
+from genomed.entities.errors import (
+    Conflict,
+    ErrorBody,
+    GenomeError,
+    Internal,
+    InvalidRequest,
+    NotFound,
+    Problem,
+    StreamConflict,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_DECISIONS = 8
+"""How often a command decides again when somebody else wrote first."""
+
+MAX_KEY = 256
+
+
+class Reply(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What every door answers: a result or an error, and where the log stood. result: already JSON."""
+
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: ErrorBody | msgspec.UnsetType = msgspec.UNSET
+    head: Head | None = None
+    replayed: bool = False
+
+
+class Dispatch:
+    """context: makes what a command may use, for this caller and these params as they came."""
+
+    def __init__(self, journal: Journal, context: Callable[[Caller, dict[str, object]], Context]) -> None:
+        self._journal = journal
+        self._context = context
+        self._running: dict[str, anyio.Event] = {}
+
+    async def execute(self, name: str, params: object, *, caller: Caller, key: str | None = None) -> Reply:
+        """Never raises but for cancellation: a failure is a reply."""
+        try:
+            return await self._execute(name, params, caller, key)
+        except GenomeError as error:
+            return self._refused(error)
+        except Exception:
+            log.exception("command failed command=%s actor=%s", name, caller.actor)
+            return self._refused(Internal(f"{name} failed for a reason of ours; the daemon's log has it"))
+
+    async def _execute(self, name: str, params: object, caller: Caller, key: str | None) -> Reply:
+        module = _found(name)
+        demand(caller, module.ROLE, module.NAME)
+        given = _given(params)
+        typed = convert(given, module.Params)
+        if key is None:
+            return await self._run(module, typed, self._context(caller, given), receipt=None)
+        if not 0 < len(key) <= MAX_KEY:
+            raise InvalidRequest(f"an idempotency key has 1 to {MAX_KEY} characters", field="idempotencyKey")
+        return await self._run_once(module, typed, self._context(caller, given), f"{caller.actor}:{key}")
+
+    async def _run_once(self, module: CommandModule, params: Struct, context: Context, key: str) -> Reply:
+        """The same key twice at once: the second waits for the first, then replays it."""
+        body_hash = sha256(module.NAME.encode() + b"\0" + msgspec.json.encode(params, order="sorted")).hexdigest()
+        while key in self._running:
+            await self._running[key].wait()
+        self._running[key] = anyio.Event()
+        try:
+            known = await self._journal.receipt(key)
+            if known is not None:
+                return self._replayed(known, body_hash)
+            receipt = Receipt(key=key, name=module.NAME, body_hash=body_hash, reply=b"")
+            return await self._run(module, params, context, receipt=receipt)
+        finally:
+            self._running.pop(key).set()
+
+    def _replayed(self, known: Receipt, body_hash: str) -> Reply:
+        if known.body_hash != body_hash:
+            raise Conflict(
+                "this idempotency key was used for another request",
+                field="idempotencyKey",
+                remedy="use a new key for a new request",
+            )
+        return Reply(result=msgspec.Raw(known.reply), head=self._journal.head(), replayed=True)
+
+    async def _run(self, module: CommandModule, params: Struct, context: Context, *, receipt: Receipt | None) -> Reply:
+        for _ in range(MAX_DECISIONS):
+            answer = await module.run(params, context)
+            if not isinstance(answer, Decided):
+                return self._answered(answer)
+            try:
+                await self._append(answer, context.caller, receipt)
+            except StreamConflict:
+                continue
+            return self._answered(answer.result if answer.settle is None else await answer.settle())
+        raise Conflict(f"{module.NAME} was overtaken {MAX_DECISIONS} times; try again")
+
+    async def _append(self, decided: Decided[Struct], caller: Caller, receipt: Receipt | None) -> None:
+        if receipt is not None:
+            receipt = msgspec.structs.replace(receipt, reply=msgspec.json.encode(decided.result))
+        if decided.writes or receipt is not None:
+            cause = Cause(actor=caller.actor, command_id=receipt.key if receipt else None)
+            await self._journal.append(decided.writes, cause=cause, receipt=receipt, blobs=decided.blobs)
+
+    def _answered(self, result: object) -> Reply:
+        return Reply(result=msgspec.Raw(msgspec.json.encode(result)), head=self._journal.head())
+
+    def _refused(self, error: GenomeError) -> Reply:
+        return Reply(error=error.body(), head=self._journal.head())
+
+
+def _found(name: str) -> CommandModule:
+    module = commands.command(name) if name.startswith("genome/") else None
+    if module is None or name != module.NAME:
+        raise NotFound(f"there is no command {name!r}", remedy="list them with genome/help")
+    return module
+
+
+def _given(params: object) -> dict[str, object]:
+    if params is None:
+        return {}
+    if not isinstance(params, dict):
+        raise InvalidRequest.of([Problem(field="", message="params must be an object")])
+    return params

@@ -1,0 +1,88 @@
+"""An event as subscribers see it: encoded once, whoever watches; and which of them a subscriber wants."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+from msgspec import Struct
+
+from genomed.entities.envelope import Envelope
+from genomed.entities.event_codec import encode
+from genomed.entities.events import UnknownEvent
+from genomed.entities.narration import narrate
+from genomed.entities.types import EventLevel
+
+
+class EventView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """text and level: the event in a sentence. event: its data, with its type."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    schema: int
+    event_id: str
+    actor: str
+    command_id: str | None
+    correlation_id: str | None
+    causation_position: int | None
+    at_us: int
+    text: str
+    level: EventLevel
+    event: msgspec.Raw
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which events: types by shell-style patterns (none: all), of one stream or of any."""
+
+    patterns: tuple[str, ...] = ()
+    stream: str | None = None
+
+    def takes(self, envelope: Envelope) -> bool:
+        if self.stream is not None and envelope.stream != self.stream:
+            return False
+        return not self.patterns or matches(envelope.type, self.patterns)
+
+
+def matches(event_type: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(event_type, pattern) for pattern in patterns)
+
+
+class EventEncoder:
+    """Encodes each event once for all subscribers; keeps the latest."""
+
+    def __init__(self, kept: int = 1024) -> None:
+        self._kept = kept
+        self._encoded: dict[int, bytes] = {}
+
+    def json(self, envelope: Envelope) -> bytes:
+        found = self._encoded.get(envelope.position)
+        if found is None:
+            found = self._encoded[envelope.position] = _encoded(envelope)
+            if len(self._encoded) > self._kept:
+                del self._encoded[next(iter(self._encoded))]
+        return found
+
+
+def _encoded(envelope: Envelope) -> bytes:
+    sentence = narrate(envelope.event)
+    event = envelope.event
+    data = event.data if isinstance(event, UnknownEvent) else encode(event)
+    return msgspec.json.encode(
+        EventView(
+            position=envelope.position,
+            stream=envelope.stream,
+            version=envelope.version,
+            type=envelope.type,
+            schema=envelope.schema,
+            event_id=envelope.event_id,
+            actor=envelope.actor,
+            command_id=envelope.command_id,
+            correlation_id=envelope.correlation_id,
+            causation_position=envelope.causation_position,
+            at_us=envelope.at_us,
+            text=sentence.text,
+            level=sentence.level,
+            event=msgspec.Raw(data),
+        )
+    )

@@ -1,0 +1,314 @@
+"""The one writer: whatever waits shares a transaction, without a timed delay; each caller gets its own answer.
+
+Knows batches, the writing connection and what its failures mean. Publishes after the commit, never before.
+"""
+
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import aiosqlite
+import anyio
+
+from genomed.daemon.anchor import Anchor
+from genomed.daemon.journal_errors import (
+    STATEMENT_FAILURES,
+    CommitUnknown,
+    Failure,
+    JournalStopped,
+    OutcomeUnknown,
+    failure_of,
+    primary_code,
+)
+from genomed.daemon.journal_file import JOURNAL_SIZE_LIMIT, Statement, Transaction
+from genomed.daemon.journal_plan import Plan, Ticket
+from genomed.daemon.journal_reader import Reader
+from genomed.daemon.journal_tail import Tail
+from genomed.daemon.projector import Projector
+from genomed.daemon.stream_cache import StreamCache
+from genomed.daemon.wal_gauge import WalGauge
+from genomed.entities.envelope import Appended, Head
+from genomed.entities.errors import Capacity, Conflict, GenomeError, InvalidRequest
+from genomed.entities.ports import Loaded
+
+QUEUE_LIMIT = 1024
+BATCH_APPENDS = 512
+BATCH_BYTES = 1024 * 1024
+"""Beyond 100 events per commit nothing is gained (reference/eventlog.md 1.2); these bound one transaction."""
+CHECKPOINT_PAGES = 1000
+
+BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+LOOK_AND_RESTART = "look at the disk, then restart the daemon"
+RESTART_AND_LOOK = "restart the daemon, then look: the same command key answers if it is there"
+
+log = logging.getLogger(__name__)
+
+
+class RefusedStatement(Exception):
+    """The database refused a statement; rolled back. Whose it was is not known yet."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+    def refusal(self) -> GenomeError:
+        if isinstance(self.error, sqlite3.IntegrityError):
+            return Conflict(f"the append breaks a rule of the journal: {self.error}")
+        return InvalidRequest(f"the append cannot be written: {self.error!r}")
+
+
+class Batch:
+    """Tickets that will share a transaction, and the event that all their callers await."""
+
+    def __init__(self) -> None:
+        self.tickets: list[Ticket] = []
+        self.size_bytes = 0
+        self.done = anyio.Event()
+
+    def has_room_for(self, ticket: Ticket) -> bool:
+        return not self.tickets or (
+            len(self.tickets) < BATCH_APPENDS and self.size_bytes + ticket.size_bytes <= BATCH_BYTES
+        )
+
+    def add(self, ticket: Ticket) -> None:
+        self.tickets.append(ticket)
+        self.size_bytes += ticket.size_bytes
+
+
+class Writer:
+    """Made by `open_journal`, which also runs `run` in a task of its own and records the anchor's head."""
+
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        *,
+        wal: Path,
+        anchor: Anchor,
+        reader: Reader,
+        tail: Tail,
+        cache: StreamCache,
+        projector: Projector,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._connection = connection
+        self._wal = wal
+        self._anchor = anchor
+        self._reader = reader
+        self._tail = tail
+        self._cache = cache
+        self._projector = projector
+        self._now_us = now_us
+        self._batches: deque[Batch] = deque()
+        self._waiting = 0
+        self._work = anyio.Event()
+        self._turn = anyio.Lock()
+        self._closing = False
+        self._gauge = WalGauge()
+        self.stopped: str | None = None
+        self.commits = 0
+
+    async def append(self, ticket: Ticket) -> Appended:
+        """Once it is in the queue it will be carried out, whether or not the caller still waits."""
+        batch = self._enqueue(ticket)
+        await batch.done.wait()
+        match ticket.outcome:
+            case Appended() as appended:
+                return appended
+            case GenomeError() as refusal:
+                raise refusal
+            case None:
+                raise OutcomeUnknown(
+                    "the journal ended before it answered", remedy="restart, then look whether it is there"
+                )
+
+    def _enqueue(self, ticket: Ticket) -> Batch:
+        self._require_open()
+        if self._waiting >= QUEUE_LIMIT:
+            raise Capacity(f"{self._waiting} appends wait for the disk already", remedy="ask again in a moment")
+        if not self._batches or not self._batches[-1].has_room_for(ticket):
+            self._batches.append(Batch())
+        batch = self._batches[-1]
+        batch.add(ticket)
+        self._waiting += 1
+        self._work.set()
+        return batch
+
+    def _require_open(self) -> None:
+        if self.stopped:
+            raise JournalStopped(f"the journal takes no more writes: {self.stopped}", remedy=LOOK_AND_RESTART)
+        if self._closing:
+            raise JournalStopped("the journal is closing", remedy="ask again when the daemon is back")
+
+    def close(self) -> None:
+        """What is queued will still be written; then `run` ends."""
+        self._closing = True
+        self._work.set()
+
+    async def run(self) -> None:
+        # Shielded: a batch is never abandoned half-way. close() ends the loop.
+        with anyio.CancelScope(shield=True):
+            try:
+                while not self._closing or self._batches:
+                    await self._work.wait()
+                    self._work = anyio.Event()
+                    while self._batches:
+                        await self._carry_out(self._batches.popleft())
+                async with self._turn:
+                    pass  # whoever was promised an exclusive turn has had it
+            finally:
+                self._abandon()
+
+    async def _carry_out(self, batch: Batch) -> None:
+        self._waiting -= len(batch.tickets)
+        try:
+            async with self._turn:
+                await self._commit(batch.tickets)
+        finally:
+            batch.done.set()
+        if self._gauge.pages() > CHECKPOINT_PAGES and not self.stopped:
+            async with self._turn:
+                await self._checkpoint()
+
+    def _abandon(self) -> None:
+        """Only a defect leaves batches here: their callers learn that nobody will answer."""
+        self._closing = True
+        while self._batches:
+            self._batches.popleft().done.set()
+
+    async def _commit(self, tickets: list[Ticket], *, alone: bool = False) -> None:
+        """Gives every ticket its outcome. alone: after a transaction was refused, to find whose fault it was."""
+        try:
+            plan = await self._plan(tickets, alone=alone)
+        except GenomeError as error:
+            self._refuse(tickets, error)
+            return
+        if not plan.admitted:
+            return
+        try:
+            await self._transact("append", plan.script(), committed=lambda: self._record(plan.head()))
+        except GenomeError as error:
+            self._cache.forget(plan.streams)
+            self._refuse(tickets, error)
+        except RefusedStatement as error:
+            self._cache.forget(plan.streams)
+            if alone:
+                plan.admitted[0][0].outcome = error.refusal()
+                return
+            for ticket in tickets:
+                await self._commit([ticket], alone=True)
+        else:
+            self._publish(plan)
+
+    async def _plan(self, tickets: list[Ticket], *, alone: bool) -> Plan:
+        if self.stopped:
+            raise JournalStopped(f"nothing was written: {self.stopped}", remedy=LOOK_AND_RESTART)
+        head = self._tail.head
+        plan = Plan(
+            position=head.position,
+            hash_=bytes.fromhex(head.hash),
+            known=await self._known(tickets),
+            answered=await self._answered(tickets) if alone else (),
+            projector=self._projector,
+            now_us=self._now_us,
+        )
+        for ticket in tickets:
+            try:
+                plan.admit(ticket)
+            except GenomeError as refusal:
+                ticket.outcome = refusal
+        return plan
+
+    async def _known(self, tickets: list[Ticket]) -> dict[str, Loaded]:
+        known: dict[str, Loaded] = {}
+        cold: dict[str, None] = {}
+        for stream in dict.fromkeys(write.stream for ticket in tickets for write in ticket.writes):
+            loaded = self._cache.get(stream)
+            if loaded is None:
+                cold[stream] = None
+            else:
+                known[stream] = loaded
+        if cold:
+            known.update(await self._reader.look_up(cold))
+        return known
+
+    async def _answered(self, tickets: list[Ticket]) -> set[str]:
+        keys = [ticket.receipt.key for ticket in tickets if ticket.receipt]
+        return {key for key in keys if await self._reader.receipt(key)}
+
+    async def _transact(
+        self, label: str, statements: Iterable[Statement], *, committed: Callable[[], None] | None = None
+    ) -> None:
+        """All of it durable, or none. Raises Capacity, JournalStopped, OutcomeUnknown or RefusedStatement."""
+        try:
+            await self._connection.executemany(label, Transaction(statements, committed=committed))
+        except CommitUnknown as error:
+            self._stop(f"the disk failed during a commit: {error}")
+            raise OutcomeUnknown(f"written or not, nobody knows: {error}", remedy=RESTART_AND_LOOK) from error
+        except STATEMENT_FAILURES as error:
+            match failure_of(error):
+                case Failure.FULL:
+                    log.warning("no space for the journal label=%s error=%s", label, error)
+                    raise Capacity(f"no space for the journal: {error}", remedy="free some space, ask again") from error
+                case Failure.BROKEN:
+                    self._stop(f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}")
+                    raise JournalStopped(f"nothing was written: {error}", remedy=LOOK_AND_RESTART) from error
+                case Failure.REFUSED:
+                    raise RefusedStatement(error) from error
+        self.commits += 1
+
+    def _record(self, head: Head) -> None:
+        """In SQLite's thread. The commit stands, whatever becomes of the anchor."""
+        try:
+            self._anchor.record(head)
+        except OSError as error:
+            log.warning("anchor not written position=%d error=%s", head.position, error)
+
+    def _refuse(self, tickets: Iterable[Ticket], refusal: GenomeError) -> None:
+        for ticket in tickets:
+            # Each its own: an exception raised in many tasks would gather all their tracebacks.
+            ticket.outcome = type(refusal)(refusal.message, remedy=refusal.remedy)
+
+    def _stop(self, reason: str) -> None:
+        log.critical("journal stopped reason=%s", reason)
+        self.stopped = reason
+        self._cache.clear()
+
+    def _publish(self, plan: Plan) -> None:
+        for ticket, landed in plan.admitted:
+            ticket.outcome = landed
+        self._cache.put(plan.streams)
+        size_bytes = sum(ticket.size_bytes for ticket, _ in plan.admitted)
+        self._gauge.wrote(rows=len(plan.envelopes), size_bytes=size_bytes)
+        self._tail.publish(plan.envelopes, plan.head())
+
+    async def exclusive(self, label: str, statements: Iterable[Statement], *, scrub: bool = False) -> None:
+        """A transaction that appends nothing, between two batches. scrub: leave no trace of old pages in the WAL."""
+        self._require_open()
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                try:
+                    await self._transact(label, statements)
+                except RefusedStatement as error:
+                    raise error.refusal() from error
+                finally:
+                    self._cache.clear()
+                if scrub:
+                    await self._checkpoint("TRUNCATE")
+
+    async def _checkpoint(self, mode: str = "PASSIVE") -> None:
+        try:
+            rows = await self._connection.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
+            ((_, pages, _),) = rows
+            self._gauge.checkpointed(pages)
+            if (await anyio.Path(self._wal).stat()).st_size > JOURNAL_SIZE_LIMIT:
+                # Readers kept the WAL from starting anew; RESTART does so as soon as they let it.
+                await self._connection.execute_fetchall("PRAGMA wal_checkpoint(RESTART)")
+        except sqlite3.Error as error:
+            self._gauge.checkpointed(0)
+            if failure_of(error) is Failure.BROKEN and primary_code(error) not in BUSY_CODES:
+                self._stop(f"checkpoint: {error}")
+            else:
+                log.warning("checkpoint put off mode=%s error=%s", mode, error)

@@ -1,0 +1,48 @@
+"""What commands ask of the daemon as a whole: verify, export, a fresh poll, and waiting for a job."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+
+from genomed.daemon.courier import Courier
+from genomed.daemon.journal import Journal
+from genomed.entities.envelope import Head
+from genomed.entities.errors import Internal
+from genomed.entities.job import Job
+from genomed.entities.log_report import VerifyReport
+
+REFRESH_TIMEOUT_S = 20.0
+
+
+class DaemonMaintenance:
+    """Fulfils commands.context.Maintenance."""
+
+    def __init__(self, journal: Journal, courier: Courier) -> None:
+        self._journal = journal
+        self._courier = courier
+
+    async def verify(self) -> VerifyReport:
+        return await self._journal.verify()
+
+    async def export(self, path: str) -> Head:
+        return (await self._journal.export(Path(path))).head
+
+    async def refresh(self, job_id: str) -> bool:
+        return await self._courier.refresh(job_id, timeout_s=REFRESH_TIMEOUT_S)
+
+    async def until(self, job_id: str, wanted: Callable[[Job], bool], *, timeout_s: float) -> Job:
+        job = await self._job(job_id)
+        with anyio.move_on_after(timeout_s):
+            while not wanted(job):
+                position = self._journal.head().position
+                job = await self._job(job_id)
+                if not wanted(job):
+                    await self._journal.wait_beyond(position)
+        return job
+
+    async def _job(self, job_id: str) -> Job:
+        state = (await self._journal.load(f"job/{job_id}")).state
+        if not isinstance(state, Job):
+            raise Internal(f"job {job_id} is not in the log")
+        return state

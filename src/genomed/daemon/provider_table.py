@@ -1,0 +1,46 @@
+"""The providers this daemon offers: made when first asked for, one of each."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from genomed import adapters
+from genomed.entities.errors import NotFound
+from genomed.entities.ports import Provider, ProviderContext
+
+
+class ProviderTable:
+    """Fulfils commands.context.Providers. allowed: the names that the operator allows; None: all there are."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        settings: Mapping[str, dict[str, object]],
+        allowed: tuple[str, ...] | None,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._data_dir = data_dir
+        self._settings = settings
+        self._allowed = allowed
+        self._now_us = now_us
+        self._made: dict[str, Provider] = {}
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name in adapters.provider_names() if self._allowed is None or name in self._allowed)
+
+    def get(self, name: str) -> Provider:
+        if name not in self.names():
+            raise NotFound(
+                f"there is no provider {name!r}; there are: {', '.join(self.names())}",
+                field="provider",
+                remedy="list them with genome/provider-list",
+            )
+        if name not in self._made:
+            context = ProviderContext(
+                jobs_dir=str(self._data_dir / "jobs"),
+                layers_dir=str(self._data_dir / "layers"),
+                settings=dict(self._settings.get(name, {})),
+                now_us=self._now_us,
+            )
+            self._made[name] = adapters.load(name, context)
+        return self._made[name]

@@ -1,0 +1,47 @@
+"""Making the derived tables anew from the log: on demand, and when their definition changed since the last start.
+
+Knows which tables are derived and where that is noted. One transaction; readers see the old rows until it commits.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import aiosqlite
+import msgspec
+
+from genomed.daemon.journal_file import DATABASE_FILE, Statement, Transaction, open_snapshot
+from genomed.daemon.journal_reader import Reader
+from genomed.daemon.projector import (
+    READ_MODELS_KEY,
+    TABLES_KEY,
+    Projector,
+    rebuild_statements,
+    reset_statements,
+    stored_rows,
+)
+
+log = logging.getLogger(__name__)
+
+
+async def rebuilding_statements(data_dir: Path, projector: Projector, reader: Reader) -> Iterator[Statement]:
+    """Lazy: the log is read while the writing connection's thread takes the statements."""
+    former = await reader.meta(TABLES_KEY)
+    return _statements(data_dir / DATABASE_FILE, projector, msgspec.json.decode(former or "[]", type=list[str]))
+
+
+def _statements(database: Path, projector: Projector, former_tables: list[str]) -> Iterator[Statement]:
+    yield from reset_statements(projector, former_tables=former_tables)
+    with closing(open_snapshot(database)) as snapshot:
+        yield from rebuild_statements(projector, stored_rows(snapshot))
+
+
+async def refresh_read_models(
+    data_dir: Path, connection: aiosqlite.Connection, reader: Reader, projector: Projector
+) -> None:
+    """At opening, before there is a writer. Takes as long as the log only when the definitions changed."""
+    if await reader.meta(READ_MODELS_KEY) == projector.fingerprint():
+        return
+    log.info("rebuilding read models tables=%s", ",".join(projector.models.tables()))
+    await connection.executemany("rebuild", Transaction(await rebuilding_statements(data_dir, projector, reader)))

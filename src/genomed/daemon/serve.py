@@ -1,0 +1,195 @@
+"""The composition root: which part is given which, in what order they start, and how the daemon ends.
+
+Workers are not ours to stop: they run on when the daemon ends, and the next one finds them by the log.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import stat
+import time
+from pathlib import Path
+
+import anyio
+from aiohttp import web
+
+from genomed import commands
+from genomed.commands.context import Caller, Context
+from genomed.daemon.bus_door import BusDoor
+from genomed.daemon.carrying import Hands
+from genomed.daemon.courier import Courier
+from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.dispatch import Dispatch
+from genomed.daemon.event_door import EventDoor
+from genomed.daemon.event_view import EventEncoder
+from genomed.daemon.http_door import HttpDoor
+from genomed.daemon.journal import Journal, open_journal
+from genomed.daemon.maintenance import DaemonMaintenance
+from genomed.daemon.provider_table import ProviderTable
+from genomed.daemon.read_models import GenomeReadModels
+from genomed.daemon.settings import Settings
+from genomed.daemon.triggers import Triggers
+from genomed.entities.errors import Conflict
+from genomed.entities.ids import RANDOM_BYTES, time_ordered_id
+from genomed.entities.types import Role
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_S = 10.0
+"""How long running requests may take to end once the daemon stops."""
+
+BACKLOG = 1024
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def new_id(prefix: str) -> str:
+    return time_ordered_id(prefix, at_us=now_us(), entropy=secrets.token_bytes(RANDOM_BYTES))
+
+
+async def serve(settings: Settings, *, accept_loss: bool = False) -> None:
+    """Until SIGTERM or SIGINT. Raises GenomeError when the folder or the socket cannot be had."""
+    data_dir = Path(settings.data_dir)
+    async with open_journal(
+        data_dir,
+        read_models=GenomeReadModels(),
+        now_us=now_us,
+        new_event_id=lambda: new_id("ev"),
+        accept_loss=accept_loss,
+    ) as journal:
+        listening = bound_socket(Path(settings.socket))
+        try:
+            await _run(settings, journal, data_dir, listening)
+        finally:
+            listening.close()
+            await anyio.Path(settings.socket).unlink(missing_ok=True)
+    log.info("stopped")
+
+
+async def _run(settings: Settings, journal: Journal, data_dir: Path, listening: socket.socket) -> None:
+    providers = ProviderTable(data_dir, settings=settings.providers, allowed=settings.allowed_providers, now_us=now_us)
+    datasets = DatasetStore(data_dir / "datasets")
+    hands = Hands(
+        journal=journal,
+        provider_of=providers.get,
+        dataset_paths=datasets.paths,
+        layers_dir=str(data_dir / "layers"),
+        now_us=now_us,
+    )
+    courier = Courier(
+        hands,
+        journal,
+        slots=settings.courier.slots,
+        intervals=settings.courier.poll_s,
+        default_interval_s=settings.courier.default_poll_s,
+    )
+    maintenance = DaemonMaintenance(journal, courier)
+
+    def context(caller: Caller, given: dict[str, object]) -> Context:
+        return Context(
+            log=journal,
+            providers=providers,
+            datasets=datasets,
+            maintenance=maintenance,
+            now_us=now_us,
+            new_id=new_id,
+            salt=lambda: secrets.token_hex(16),
+            caller=caller,
+            default_base_model=settings.learning.base_model,
+            default_rule=settings.learning.trigger,
+            catalogue=commands.commands,
+            given=given,
+        )
+
+    ours = Caller(actor="trigger", role=Role.OPERATE)
+    triggers = Triggers(journal, lambda: context(ours, {}), now_us)
+    stopping = anyio.Event()
+    application = _application(settings, journal, Dispatch(journal, context), stopping)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(courier.run)
+        tasks.start_soon(triggers.run)
+        await _listen(application, listening, stopping, settings)
+        tasks.cancel_scope.cancel()
+
+
+def _application(settings: Settings, journal: Journal, dispatch: Dispatch, stopping: anyio.Event) -> web.Application:
+    limits = settings.limits
+    application = web.Application(client_max_size=limits.body_bytes)
+    door = HttpDoor(dispatch, journal, settings.access.roles, body_bytes=limits.body_bytes)
+    encoder = EventEncoder()
+    events = EventDoor(door, journal, encoder, heartbeat_s=limits.idle_heartbeat_s, stopping=stopping)
+    bus = BusDoor(
+        door,
+        dispatch,
+        journal,
+        encoder,
+        body_bytes=limits.body_bytes,
+        batch=limits.bus_batch,
+        stopping=stopping,
+    )
+    application.add_routes([*door.routes(), *events.routes(), *bus.routes()])
+    return application
+
+
+async def _listen(
+    application: web.Application, listening: socket.socket, stopping: anyio.Event, settings: Settings
+) -> None:
+    """Answer until a signal says stop; then no new connection, and a bounded time for those there are."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening, backlog=BACKLOG).start()
+        log.info("ready socket=%s data_dir=%s pid=%d", settings.socket, settings.data_dir, os.getpid())
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for received in signals:
+                log.info("stopping signal=%s", signal.Signals(received).name)
+                break
+    finally:
+        stopping.set()
+        with anyio.CancelScope(shield=True):
+            await runner.cleanup()
+
+
+def bound_socket(path: Path) -> socket.socket:
+    """A Unix socket at `path`, mode 0600 from its first moment, in a folder that is ours alone if we made it.
+
+    Raises Conflict when something answers there already; a socket that a dead daemon left is replaced.
+    """
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o700, parents=True)
+    if path.exists() or path.is_symlink():
+        _remove_stale(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+    except OSError as error:
+        listening.close()
+        raise Conflict(f"cannot listen on {path}: {error.strerror}", field="socket") from error
+    finally:
+        os.umask(before)
+    listening.setblocking(False)
+    return listening
+
+
+def _remove_stale(path: Path) -> None:
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise Conflict(f"{path} exists and is no socket", field="socket", remedy="name another path with --socket")
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe.settimeout(1.0)
+    try:
+        probe.connect(str(path))
+    except OSError:
+        path.unlink()
+    else:
+        raise Conflict(
+            f"a daemon answers on {path} already",
+            field="socket",
+            remedy="stop it, or name another socket with --socket",
+        )
+    finally:
+        probe.close()

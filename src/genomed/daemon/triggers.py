@@ -1,0 +1,100 @@
+"""Starts a bucket's job when its rule says so, and says why. Woken by the log and by time; asks the one readiness."""
+
+import logging
+from collections.abc import Callable
+
+import anyio
+
+from genomed.commands.bucket_state import BucketState, bucket_ids, bucket_state
+from genomed.commands.context import Context
+from genomed.commands.learning import start_learning
+from genomed.daemon.journal import Journal
+from genomed.entities.envelope import Cause, Envelope, Write
+from genomed.entities.errors import GenomeError, StreamConflict
+from genomed.entities.experience_events import (
+    ExamplesConsumed,
+    ExamplesReturned,
+    FeedbackGiven,
+    InteractionCaptured,
+    TriggerHeldBack,
+    TriggerSet,
+)
+from genomed.entities.interaction import Interaction
+
+log = logging.getLogger(__name__)
+
+CAUSE = Cause(actor="trigger")
+
+
+class Triggers:
+    """One loop for all buckets. due: when time alone may make a bucket ready, in microseconds since 1970."""
+
+    def __init__(self, journal: Journal, context: Callable[[], Context], now_us: Callable[[], int]) -> None:
+        self._journal = journal
+        self._context = context
+        self._now_us = now_us
+        self._due: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Until cancelled. At the start every bucket is looked at once."""
+        subscription = self._journal.subscribe(self._journal.head().position)
+        changed = set(await bucket_ids(self._context()))
+        while True:
+            for bucket_id in sorted(changed):
+                await self._consider(bucket_id)
+            changed = set()
+            news: list[Envelope] = []
+            with anyio.move_on_after(self._seconds_to_next()):
+                news = await subscription.next()
+            for envelope in news:
+                changed |= await self._touched(envelope)
+            changed |= {one for one, at in self._due.items() if at <= self._now_us()}
+
+    async def _touched(self, envelope: Envelope) -> set[str]:
+        match envelope.event:
+            case InteractionCaptured(bucket_id=bucket_id):
+                return {bucket_id}
+            case FeedbackGiven():
+                state = (await self._journal.load(envelope.stream)).state
+                return {state.bucket_id} if isinstance(state, Interaction) else set()
+            case TriggerSet() | ExamplesConsumed() | ExamplesReturned():
+                return {envelope.stream.partition("/")[2]}
+            case _:
+                return set()
+
+    def _seconds_to_next(self) -> float | None:
+        if not self._due:
+            return None
+        return max(0.0, (min(self._due.values()) - self._now_us()) / 1_000_000)
+
+    async def _consider(self, bucket_id: str) -> None:
+        self._due.pop(bucket_id, None)
+        context = self._context()
+        state = await bucket_state(context, bucket_id)
+        readiness = state.readiness
+        if readiness.check_again_us is not None:
+            self._due[bucket_id] = readiness.check_again_us
+        if readiness.ready:
+            await self._fire(context, state)
+
+    async def _fire(self, context: Context, state: BucketState) -> None:
+        """Start the job. What refuses it is written down once, so that the bucket does not ask again and again."""
+        try:
+            decided = await start_learning(
+                context, state, code=state.readiness.code, reason=state.readiness.reason, origin="trigger"
+            )
+            await self._journal.append(decided.writes, cause=CAUSE, blobs=decided.blobs)
+            log.info("trigger fired bucket=%s job=%s", state.bucket_id, decided.result.job_id)
+        except StreamConflict:
+            self._due[state.bucket_id] = self._now_us()
+        except GenomeError as error:
+            log.warning("trigger held back bucket=%s kind=%s", state.bucket_id, error.kind)
+            await self._hold_back(state, error.message)
+
+    async def _hold_back(self, state: BucketState, message: str) -> None:
+        held = TriggerHeldBack(bucket=state.key, message=message, through_position=state.counts.through_position)
+        write = Write(stream=f"bucket/{state.bucket_id}", expected=state.version, events=(held,))
+        try:
+            await self._journal.append([write], cause=CAUSE)
+        except StreamConflict:
+            self._due[state.bucket_id] = self._now_us()
