@@ -48,10 +48,19 @@ async def run(params: Params, context: Context) -> Result:
                 summary=module.SUMMARY,
                 role=module.ROLE,
                 description=(module.Params.__doc__ or "").strip(),
-                params=msgspec.json.schema(module.Params) if params.schemas else None,
-                result=msgspec.json.schema(module.Result) if params.schemas else None,
+                params=_schema(module.Params) if params.schemas else None,
+                result=_schema(module.Result) if params.schemas else None,
             )
         )
     if not views:
         raise NotFound(f"there is no command {params.command!r}", field="command", remedy="list them with genome/help")
     return Result(commands=tuple(views))
+
+
+def _schema(struct: type[Struct]) -> dict[str, object]:
+    return msgspec.json.schema(struct, schema_hook=_anything)
+
+
+def _anything(_: type) -> dict[str, object]:
+    """`object`, and JSON passed through as it is, admit any value."""
+    return {"description": "any JSON value"}

@@ -7,29 +7,10 @@ import msgspec
 from msgspec import Struct
 
 from genomed.entities.envelope import Envelope
-from genomed.entities.event_codec import encode
+from genomed.entities.event_codec import encode, schema_of
 from genomed.entities.events import UnknownEvent
 from genomed.entities.narration import narrate
-from genomed.entities.types import EventLevel
-
-
-class EventView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """text and level: the event in a sentence. event: its data, with its type."""
-
-    position: int
-    stream: str
-    version: int
-    type: str
-    schema: int
-    event_id: str
-    actor: str
-    command_id: str | None
-    correlation_id: str | None
-    causation_position: int | None
-    at_us: int
-    text: str
-    level: EventLevel
-    event: msgspec.Raw
+from genomed.entities.wire import ToldEvent
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -67,14 +48,15 @@ class EventEncoder:
 def _encoded(envelope: Envelope) -> bytes:
     sentence = narrate(envelope.event)
     event = envelope.event
-    data = event.data if isinstance(event, UnknownEvent) else encode(event)
+    known = not isinstance(event, UnknownEvent)
+    data = encode(event) if not isinstance(event, UnknownEvent) else event.data
     return msgspec.json.encode(
-        EventView(
+        ToldEvent(
             position=envelope.position,
             stream=envelope.stream,
             version=envelope.version,
             type=envelope.type,
-            schema=envelope.schema,
+            schema=schema_of(envelope.type) if known else envelope.schema,
             event_id=envelope.event_id,
             actor=envelope.actor,
             command_id=envelope.command_id,
@@ -83,6 +65,6 @@ def _encoded(envelope: Envelope) -> bytes:
             at_us=envelope.at_us,
             text=sentence.text,
             level=sentence.level,
-            event=msgspec.Raw(data),
+            data=msgspec.Raw(data),
         )
     )

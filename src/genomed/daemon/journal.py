@@ -28,7 +28,7 @@ from genomed.daemon.rebuild import rebuilding_statements, refresh_read_models
 from genomed.daemon.stream_cache import StreamCache
 from genomed.entities.envelope import Appended, Blob, Cause, Envelope, Head, Receipt, Write
 from genomed.entities.errors import Internal, InvalidRequest
-from genomed.entities.event_codec import encode, schema_of, type_of
+from genomed.entities.event_codec import as_read, encode, schema_of, type_of
 from genomed.entities.events import Event
 from genomed.entities.log_report import VerifyReport
 from genomed.entities.ports import Loaded, SideWrite, SqlValue
@@ -157,6 +157,7 @@ class Journal:
         return EncodedWrite(stream, write.expected, tuple([self._encoded_event(event) for event in write.events]))
 
     def _encoded_event(self, event: Event) -> EncodedEvent:
+        """Folds see the event as the log gives it back, so that what is kept beside it equals a rebuild."""
         type_ = type_of(event)
         try:
             data = encode(event)
@@ -167,7 +168,7 @@ class Journal:
                 f"{type_} has {len(data)} bytes; an event has at most {EVENT_MAX_BYTES}",
                 remedy="put the body into a blob and its sha256 into the event",
             )
-        return EncodedEvent(event, type_, schema_of(type_), self._new_event_id(), data)
+        return EncodedEvent(as_read(data), type_, schema_of(type_), self._new_event_id(), data)
 
 
 class Subscription:

@@ -10,6 +10,8 @@ import signal
 import socket
 import stat
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -63,22 +65,33 @@ async def serve(settings: Settings, *, accept_loss: bool = False) -> None:
     ) as journal:
         listening = bound_socket(Path(settings.socket))
         try:
-            await _run(settings, journal, data_dir, listening)
+            await _run(settings, journal, listening)
         finally:
             listening.close()
             await anyio.Path(settings.socket).unlink(missing_ok=True)
     log.info("stopped")
 
 
-async def _run(settings: Settings, journal: Journal, data_dir: Path, listening: socket.socket) -> None:
-    providers = ProviderTable(data_dir, settings=settings.providers, allowed=settings.allowed_providers, now_us=now_us)
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What works behind the doors."""
+
+    dispatch: Dispatch
+    courier: Courier
+    triggers: Triggers
+
+
+def assembled(settings: Settings, journal: Journal, *, clock: Callable[[], int] = now_us) -> Parts:
+    """Which part is given which. Starts nothing."""
+    data_dir = Path(settings.data_dir)
+    providers = ProviderTable(data_dir, settings=settings.providers, allowed=settings.allowed_providers, now_us=clock)
     datasets = DatasetStore(data_dir / "datasets")
     hands = Hands(
         journal=journal,
         provider_of=providers.get,
         dataset_paths=datasets.paths,
         layers_dir=str(data_dir / "layers"),
-        now_us=now_us,
+        now_us=clock,
     )
     courier = Courier(
         hands,
@@ -95,7 +108,7 @@ async def _run(settings: Settings, journal: Journal, data_dir: Path, listening: 
             providers=providers,
             datasets=datasets,
             maintenance=maintenance,
-            now_us=now_us,
+            now_us=clock,
             new_id=new_id,
             salt=lambda: secrets.token_hex(16),
             caller=caller,
@@ -106,17 +119,23 @@ async def _run(settings: Settings, journal: Journal, data_dir: Path, listening: 
         )
 
     ours = Caller(actor="trigger", role=Role.OPERATE)
-    triggers = Triggers(journal, lambda: context(ours, {}), now_us)
+    triggers = Triggers(journal, lambda: context(ours, {}), clock)
+    return Parts(dispatch=Dispatch(journal, context), courier=courier, triggers=triggers)
+
+
+async def _run(settings: Settings, journal: Journal, listening: socket.socket) -> None:
+    parts = assembled(settings, journal)
     stopping = anyio.Event()
-    application = _application(settings, journal, Dispatch(journal, context), stopping)
+    application = doors(settings, journal, parts.dispatch, stopping)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(courier.run)
-        tasks.start_soon(triggers.run)
+        tasks.start_soon(parts.courier.run)
+        tasks.start_soon(parts.triggers.run)
         await _listen(application, listening, stopping, settings)
         tasks.cancel_scope.cancel()
 
 
-def _application(settings: Settings, journal: Journal, dispatch: Dispatch, stopping: anyio.Event) -> web.Application:
+def doors(settings: Settings, journal: Journal, dispatch: Dispatch, stopping: anyio.Event) -> web.Application:
+    """All doors in one application. stopping: set when open streams are to end."""
     limits = settings.limits
     application = web.Application(client_max_size=limits.body_bytes)
     door = HttpDoor(dispatch, journal, settings.access.roles, body_bytes=limits.body_bytes)

@@ -26,7 +26,7 @@ def _default(path: str) -> float:
     value = range_of(path).default
     if value is None:
         raise KeyError(f"{path} has no default")
-    return value
+    return float(value)
 
 
 def _count(path: str) -> int:

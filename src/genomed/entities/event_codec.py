@@ -34,6 +34,14 @@ def encode(event: Event) -> bytes:
     return _encoder.encode(event)
 
 
+def as_read(data: bytes) -> Event:
+    """An event of this build, just encoded, as a later reader will see it: an int in a float field is a float.
+
+    Raises msgspec.MsgspecError for an event that its own type refuses, so that no unreadable event is ever stored.
+    """
+    return _decoder.decode(data)
+
+
 def decode(event_type: str, schema: int, data: bytes) -> Event | UnknownEvent:
     """The event as this build understands it; UnknownEvent for a type or schema version of a newer build.
 

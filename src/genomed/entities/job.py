@@ -120,9 +120,13 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def evolve(job: Job | None, event: JobEvent, *, at_us: int) -> Job:
-    """The job after `event`. Raises ValueError for a stream that does not open with job.created."""
+    """The job after `event`.
+
+    Raises ValueError for a stream that does not open with job.created, or that tells the outcome of a submission
+    before any was intended.
+    """
     if isinstance(event, JobCreated):
-        return _created(event, at_us)
+        return job or _created(event, at_us)
     if job is None:
         raise ValueError(f"a job's stream opens with job.created, not {type(event).__name__}")
     if isinstance(event, ResumeRequested | RetryRequested):

@@ -1,0 +1,67 @@
+"""Which columns a table shows. The rest of a row is there with --json.
+
+A list that is not named here shows what its rows have in plain values, so a new command needs nothing from this file.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from genomed.cli.arguments import Json
+
+Row = Mapping[str, Json]
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "jobs": (
+        "jobId", "status", "phase", "simulated", "provider", "personaId", "domain", "baseModel", "progress",
+        "createdUs",
+    ),
+    "buckets": (
+        "bucketId", "personaId", "domain", "baseModel", "counts.usable", "counts.highQuality", "ready", "isLearning",
+        "reason",
+    ),
+    "triggers": (
+        "bucketId", "personaId", "domain", "baseModel", "rule.minExamples", "rule.highQualityExamples", "rule.provider",
+        "ruleIsDefault", "reason",
+    ),
+    "layers": (
+        "layerId", "personaId", "domain", "baseModel", "active", "simulated", "verdict.metric", "verdict.lift", "jobId",
+        "publishedUs",
+    ),
+    "activeLayers": (
+        "layerId", "personaId", "domain", "baseModel", "simulated", "verdict.metric", "verdict.lift", "publishedUs",
+    ),
+    "datasets": ("datasetId", "name", "personaId", "rowKind", "rows", "evalRows", "sizeBytes", "frozenUs"),
+    "providers": ("provider", "available", "simulated", "methods", "reason", "description"),
+    "events": ("createdAt", "level", "message"),
+    "commands": ("name", "role", "summary"),
+    "fields": ("field", "asked", "sent", "disposition", "note"),
+}  # fmt: skip
+
+
+SHOWN_WHEN_TRUE = ("simulated",)
+"""What goes without saying while it is not so."""
+
+
+def columns_of(name: str, rows: Sequence[Row]) -> list[str]:
+    """Dotted paths into a row, in order; those without a value in any row are left out."""
+    wanted = [path for path in COLUMNS.get(name, ()) if any(_filled(value_at(row, path), path) for row in rows)]
+    if wanted:
+        return wanted
+    found = dict.fromkeys(field for row in rows for field in row)
+    return [field for field in found if any(_filled(row.get(field), field) and _plain(row.get(field)) for row in rows)]
+
+
+def value_at(row: Row, path: str) -> Json:
+    inner: Json = dict(row)
+    for part in path.split("."):
+        inner = inner.get(part) if isinstance(inner, dict) else None
+    return inner
+
+
+def _filled(value: Json, path: str) -> bool:
+    if path in SHOWN_WHEN_TRUE:
+        return value is True
+    return value is not None and value not in ([], {}, "")
+
+
+def _plain(value: Json) -> bool:
+    return not isinstance(value, dict) and not (isinstance(value, list) and any(isinstance(one, dict) for one in value))

@@ -1,0 +1,171 @@
+"""Results as people read them: tables, names with values. Programs take --json instead.
+
+Knows the shapes of JSON, not which command it came from; `columns` says what a table shows, `cells` how a value looks.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from genomed.cli.arguments import Json
+from genomed.cli.cells import MOST_LIST_TEXT, cell, cut
+from genomed.cli.columns import Row, columns_of, value_at
+
+GAP = "  "
+NARROWEST_COLUMN = 12
+
+BOLD, RED, GREEN, YELLOW, PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
+COLOURS = {"succeeded": GREEN, "running": YELLOW, "failed": RED, "cancelled": RED, "error": RED, "warning": YELLOW}
+
+
+def coloured(stream: TextIO) -> bool:
+    """True for a terminal whose user did not refuse colours (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width(stream: TextIO) -> int | None:
+    """The columns to fit in; None where nobody looks."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def render(result: Json, *, columns: int | None = None, colour: bool = False, next_page: str = "--cursor") -> str:
+    """A result as text: its lists of objects as tables, the rest as names and values."""
+    if not isinstance(result, dict):
+        return cell("", result)
+    tables = {name: rows for name, value in result.items() if (rows := _rows(value)) is not None}
+    rest = {name: value for name, value in result.items() if name not in tables}
+    is_listing = _own_id(rest) is None and not any(isinstance(value, dict) for value in rest.values())
+    if len(tables) == 1 and is_listing:
+        ((name, rows),) = tables.items()
+        return "\n".join([_listing(name, rows, columns, colour) or f"no {_words(name)}", *_footer(rest, next_page)])
+    parts = [_pairs(rest)] if rest else []
+    parts += [
+        f"{_title(name, colour)}\n{_listing(name, rows, columns, colour)}" for name, rows in tables.items() if rows
+    ]
+    return "\n\n".join(parts)
+
+
+def ids(result: Json) -> list[str]:
+    """What --quiet prints: the id of every row, or of the one thing that the result is about."""
+    if not isinstance(result, dict):
+        return []
+    own = _own_id(result)
+    if own is not None:
+        return [own]
+    found: list[str] = []
+    for value in result.values():
+        rows = [value] if isinstance(value, dict) else _rows(value) or []
+        found += [one for row in rows if (one := _own_id(row)) is not None]
+    return found
+
+
+def _own_id(row: Row) -> str | None:
+    return next((value for name, value in row.items() if name.endswith("Id") and isinstance(value, str)), None)
+
+
+def _rows(value: Json) -> list[dict[str, Json]] | None:
+    """The objects of a list, else None. An empty list counts; a metric series is one value, not a table."""
+    if not isinstance(value, list):
+        return None
+    rows = [one for one in value if isinstance(one, dict)]
+    if len(rows) != len(value) or any({"step", "value"} <= row.keys() for row in rows):
+        return None
+    return rows
+
+
+def _footer(rest: Row, next_page: str) -> list[str]:
+    lines = [
+        f"{_words(name)}: {cell(name, value)}"
+        for name, value in rest.items()
+        if name not in ("nextCursor", "asOf") and value is not None
+    ]
+    if cursor := rest.get("nextCursor"):
+        lines.append(f"more: {next_page} {cursor}")
+    return lines
+
+
+def _listing(name: str, rows: Sequence[Row], columns: int | None, colour: bool) -> str:
+    """A table; where rows hold nothing but objects, one block each."""
+    paths = columns_of(name, rows)
+    if not paths:
+        return "\n\n".join(_pairs(row) for row in rows)
+    return _table(paths, rows, columns, colour)
+
+
+def _table(paths: Sequence[str], rows: Sequence[Row], columns: int | None, colour: bool) -> str:
+    names = [path.rpartition(".")[2] for path in paths]
+    lines = [
+        [" ".join(cell(name, value_at(row, path)).split()) for name, path in zip(names, paths, strict=True)]
+        for row in rows
+    ]
+    heads = [_words(name).upper() for name in names]
+    natural = [max(len(line[n]) for line in [heads, *lines]) for n in range(len(names))]
+    widths = _fitted(names, natural, columns)
+    head = _line(heads, widths)
+    text = [f"{BOLD}{head}{PLAIN}" if colour else head]
+    for line in lines:
+        plain = _line(line, widths)
+        text.append(_tinted(plain, line) if colour else plain)
+    return "\n".join(text)
+
+
+def _fitted(names: Sequence[str], widths: list[int], columns: int | None) -> list[int]:
+    """Widest texts give way first; ids and short columns never do."""
+    fitted = list(widths)
+    soft = [n for n, name in enumerate(names) if not name.endswith("Id") and widths[n] > NARROWEST_COLUMN]
+    while columns is not None and soft and sum(fitted) + len(GAP) * (len(fitted) - 1) > columns:
+        widest = max(soft, key=lambda n: fitted[n])
+        if fitted[widest] <= NARROWEST_COLUMN:
+            break
+        fitted[widest] -= 1
+    return fitted
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return GAP.join(cut(text, wide).ljust(wide) for text, wide in zip(cells, widths, strict=True)).rstrip()
+
+
+def _tinted(text: str, cells: Iterable[str]) -> str:
+    for one in cells:
+        if one in COLOURS:
+            return text.replace(one, f"{COLOURS[one]}{one}{PLAIN}", 1)
+    return text
+
+
+def _pairs(fields: Row) -> str:
+    flat = [pair for pair in _flat(fields, "") if pair[1] != ""]
+    wide = max((len(name) for name, _ in flat), default=0)
+    margin = "\n" + " " * (wide + len(GAP))
+    return "\n".join(f"{name.ljust(wide)}{GAP}{value.replace(chr(10), margin)}" for name, value in flat)
+
+
+def _flat(fields: Row, prefix: str) -> list[tuple[str, str]]:
+    """Nested objects as dotted names, as one would give them as options; what is null or empty is left out."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            pairs += _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+            words = [str(one) for one in value]
+            joined = ", ".join(words)
+            pairs.append((f"{prefix}{name}", joined if len(joined) <= MOST_LIST_TEXT else "\n".join(words)))
+        else:
+            pairs.append((f"{prefix}{name}", cell(name, value)))
+    return pairs
+
+
+def _words(name: str) -> str:
+    """`base model` of baseModel; the unit of a time is not said, since it is shown as one."""
+    spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
+    return spaced.removesuffix(" us").strip()
+
+
+def _title(name: str, colour: bool) -> str:
+    return f"{BOLD}{_words(name)}{PLAIN}" if colour else f"{_words(name)}:"

@@ -1,0 +1,112 @@
+"""Results as people read them."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genomed.cli.arguments import Json
+from genomed.cli.cells import cell
+from genomed.cli.render import ids, render
+from genomed.cli.sparkline import BLOCKS, sparkline
+
+ID = "layer-01jd0000000000000000000000"
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**50), 2**50) | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(min_size=1, max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+
+def test_a_list_is_a_table_with_aligned_columns_and_says_how_to_see_more() -> None:
+    rows: Json = [{"thingId": "a", "note": "long text"}, {"thingId": "bbbb", "note": None, "empty": ""}]
+    assert render({"things": rows, "nextCursor": "bbbb", "asOf": 9}) == (
+        "THING ID  NOTE\na         long text\nbbbb\nmore: --cursor bbbb"
+    )
+
+
+def test_a_thing_with_an_empty_list_is_still_a_thing() -> None:
+    assert render({"jobId": "j", "status": "queued", "warnings": []}) == "jobId   j\nstatus  queued"
+
+
+def test_simulated_is_a_column_when_something_is() -> None:
+    real: Json = {"jobs": [{"jobId": "a", "simulated": False}]}
+    one: Json = {"jobs": [{"jobId": "a", "simulated": False}, {"jobId": "b", "simulated": True}]}
+    assert "SIMULATED" not in render(real)
+    assert "SIMULATED" in render(one)
+
+
+def test_an_empty_list_says_so() -> None:
+    assert render({"activeLayers": [], "nextCursor": None, "asOf": 0}) == "no active layers"
+
+
+def test_a_thing_is_names_and_values_without_what_is_null() -> None:
+    shown = render({"jobId": "j", "done": False, "gone": None, "artifact": {"sizeBytes": 2048, "seconds": 1.5}})
+    assert (
+        shown == "jobId               j\ndone                no\nartifact.sizeBytes  2.0 KiB\nartifact.seconds    1.5"
+    )
+
+
+def test_a_table_gives_way_in_its_texts_and_never_in_its_ids() -> None:
+    row: Json = {"layerId": ID, "path": "p" * 100, "active": True}
+    shown = render({"layers": [row]}, columns=70)
+    unknown = render({"things": [row]}, columns=70)
+    assert all(len(line) <= 70 for line in [*shown.splitlines(), *unknown.splitlines()])
+    assert ID in shown
+    assert ID in unknown
+    assert "p…" in unknown
+
+
+def test_colour_is_added_around_a_status_and_only_when_asked_for() -> None:
+    result: Json = {"jobs": [{"jobId": "j", "status": "failed"}]}
+    assert "\x1b" not in render(result)
+    assert "\x1b[31mfailed\x1b[0m" in render(result, colour=True)
+
+
+@pytest.mark.usefixtures("utc")
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("createdUs", 1_790_000_000_000_000, "2026-09-21 14:13:20"),
+        ("createdAt", 1_790_000_000_000_000, "2026-09-21 14:13:20"),
+        ("sizeBytes", 517, "517 B"),
+        ("etaS", 70, "1m10s"),
+        ("progress", 0.25, "25%"),
+        ("progress", {"step": 3, "totalSteps": 12, "loss": 1.0}, "3/12"),
+        ("lift", 0.30000000000000004, "0.3"),
+        ("max", 4294967295.0, "4294967295"),
+        ("ready", True, "yes"),
+        ("methods", ["lora", "full"], "lora, full"),
+        ("loss", [{"step": 1, "value": 2.0}, {"step": 2, "value": 1.0}], "█▁ 1 (2 points)"),
+    ],
+)  # fmt: skip
+def test_a_value_is_shown_as_what_its_name_says(name: str, value: Json, shown: str) -> None:
+    assert cell(name, value) == shown
+
+
+def test_quiet_ids_are_those_of_the_rows_or_of_the_thing() -> None:
+    assert ids({"jobs": [{"jobId": "a", "layerId": "x"}, {"jobId": "b"}]}) == ["a", "b"]
+    assert ids({"jobId": "a", "events": [{"eventId": "e"}]}) == ["a"]
+    assert ids({"status": "running", "job": {"jobId": "a"}}) == ["a"]
+    assert ids({"ok": True}) == []
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=8), VALUES, max_size=5))
+def test_any_result_can_be_shown(result: dict[str, Json]) -> None:
+    assert isinstance(render(result, columns=80, colour=True), str)
+    assert isinstance(ids(result), list)
+
+
+@given(st.lists(st.floats()))
+def test_a_sparkline_has_a_block_per_finite_value(values: list[float]) -> None:
+    line = sparkline(values)
+    assert set(line) <= set(BLOCKS)
+    assert len(line) == min(24, sum(1 for value in values if abs(value) < float("inf")))

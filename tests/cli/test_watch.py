@@ -1,0 +1,203 @@
+"""Watching a job: from its first event to its end, over restarts of the daemon, and without touching the job."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from tests.cli.conftest import Genome
+from tests.client.small_daemon import SmallDaemon
+
+from genomed.entities.errors import ErrorBody, ErrorKind, NotFound
+from genomed.entities.events import (
+    JobCancelled,
+    JobEvent,
+    JobFailed,
+    JobPaused,
+    JobSucceeded,
+    ProgressReported,
+    RetryRequested,
+)
+from genomed.entities.facts import Progress
+
+JOB = "job-01jd0000000000000000000000"
+STREAM = f"job/{JOB}"
+FAILED = JobFailed(attempt=1, error=ErrorBody(kind=ErrorKind.TRAINING_FAILED, message="out of luck", retryable=False))
+CANCELLED = JobCancelled(attempt=1, reason="asked for")
+RETRIED = RetryRequested(reason="again")
+SUCCEEDED = JobSucceeded(attempt=2, layer_id="layer-1", adopted=True)
+
+
+def moved(step: int) -> ProgressReported:
+    return ProgressReported(
+        attempt=1, progress=Progress(step=step, total_steps=40, loss=2.0 - step / 40, tokens_per_s=99.0)
+    )
+
+
+@pytest.fixture
+def job(daemon: SmallDaemon) -> SmallDaemon:
+    daemon.answers["job-status"] = lambda _: {"status": "running"}
+    daemon.answers["job-metrics"] = lambda _: {"series": {}}
+    return daemon
+
+
+def later(*steps: Callable[[], None], pause_s: float = 0.2) -> threading.Thread:
+    def run() -> None:
+        for step in steps:
+            time.sleep(pause_s)
+            step()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("events", "code"),
+    [
+        ([moved(1), SUCCEEDED], 0),
+        ([moved(1), FAILED], 1),
+        ([CANCELLED], 1),
+        ([FAILED, RETRIED, SUCCEEDED], 0),
+        ([CANCELLED, RETRIED, moved(2), FAILED], 1),
+    ],
+)
+def test_the_exit_code_of_a_watch_is_the_last_outcome_of_the_job(
+    genome: Genome, job: SmallDaemon, events: list[JobEvent], code: int
+) -> None:
+    job.append(STREAM, *events)
+    ran = genome("job", "watch", JOB)
+    assert ran.code == code
+    assert len(ran.out.splitlines()) == len(events)
+
+
+def test_an_ending_that_a_retry_undid_is_not_taken_for_the_end(genome: Genome, job: SmallDaemon) -> None:
+    job.append(STREAM, FAILED, RETRIED)
+    feeder = later(lambda: job.append(STREAM, moved(3)), lambda: job.append(STREAM, SUCCEEDED))
+    ran = genome("job", "watch", JOB)
+    feeder.join()
+    assert ran.code == 0
+    assert [line.split("  ", 1)[1] for line in ran.out.splitlines()] == [
+        "failed: out of luck",
+        "retry asked for: again",
+        "step 3/40 8% loss 1.925 99 tok/s",
+        "succeeded: layer layer-1, adopted",
+    ]
+
+
+def test_a_watch_goes_on_behind_its_last_event_when_the_daemon_comes_back(genome: Genome, job: SmallDaemon) -> None:
+    job.append(STREAM, moved(1), moved(2))
+    feeder = later(
+        lambda: job.append(STREAM, moved(3)),
+        job.stop,
+        lambda: job.append(STREAM, moved(4)),
+        job.start,
+        lambda: job.append(STREAM, SUCCEEDED),
+    )
+    ran = genome("job", "watch", JOB, "--json")
+    feeder.join()
+    assert ran.code == 0
+    positions = [msgspec.json.decode(line)["position"] for line in ran.out.splitlines()]
+    assert positions == [1, 2, 3, 4, 5]
+    assert ran.err.count("interrupted") == 1
+
+
+def test_waiting_is_watching_without_a_word(genome: Genome, job: SmallDaemon) -> None:
+    feeder = later(lambda: job.append(STREAM, moved(1), FAILED))
+    ran = genome("job", "wait", JOB)
+    feeder.join()
+    assert (ran.code, ran.out) == (1, "")
+
+
+def test_a_job_that_does_not_exist_is_refused(genome: Genome, daemon: SmallDaemon) -> None:
+    def missing(_: dict[str, object]) -> object:
+        raise NotFound(f"there is no job {JOB}")
+
+    daemon.answers["job-status"] = missing
+    assert genome("job", "watch", JOB).code == 4
+
+
+@pytest.mark.timeout(30)
+def test_on_a_terminal_progress_is_one_line_that_renews_itself_and_events_stand_above(job: SmallDaemon) -> None:
+    at_us = 1_790_000_000_000_000
+    job.answers["job-metrics"] = lambda params: {
+        "series": {
+            "loss": [{"step": n, "value": 3.0 - n / 10, "timestamp": at_us + n * 500_000} for n in range(2, 12)],
+            "tokens_per_s": [{"step": n, "value": 123.0, "timestamp": at_us} for n in range(2, 12)],
+        }
+    }
+    job.append(STREAM, moved(1))
+    reader, terminal = pty.openpty()
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "genomed.cli", "job", "watch", JOB], stdout=terminal, stderr=terminal, env=os.environ
+    )
+    os.close(terminal)
+    try:
+        shown = read_until(reader, "step 11/40")
+        assert "123 tok/s ETA 14s" in shown
+        assert "\x1b[K" in shown
+        job.append(STREAM, JobPaused(attempt=1, step=11), SUCCEEDED)
+        rest = read_until(reader, "adopted")
+        assert "paused at step 11\r\n" in rest
+        assert watching.wait(timeout=10) == 0
+    finally:
+        watching.kill()
+        watching.wait()
+        os.close(reader)
+
+
+@pytest.mark.timeout(30)
+def test_ctrl_c_ends_the_view_says_how_to_look_again_and_asks_nothing_of_the_job(job: SmallDaemon) -> None:
+    job.append(STREAM, moved(1))
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "genomed.cli", "job", "watch", JOB],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+    assert watching.stdout is not None
+    assert "step 1/40" in watching.stdout.readline()
+    time.sleep(0.3)
+    watching.send_signal(signal.SIGINT)
+    _, error = watching.communicate(timeout=10)
+    assert watching.returncode == 130
+    assert f"genome job watch {JOB}" in error
+    assert "Traceback" not in error
+    assert {name for name, _, _ in job.requests} == {"job-status"}
+
+
+def test_the_tail_shows_the_log_by_pattern_with_its_streams(genome: Genome, job: SmallDaemon) -> None:
+    job.append(STREAM, moved(1), CANCELLED)
+    job.append("job/job-2", moved(7))
+    tail = subprocess.Popen(
+        [sys.executable, "-m", "genomed.cli", "events", "tail", "--after", "0", "--pattern", "job.progress*"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+    assert tail.stdout is not None
+    lines = [tail.stdout.readline() for _ in range(2)]
+    tail.send_signal(signal.SIGINT)
+    tail.communicate(timeout=10)
+    assert tail.returncode == 130
+    assert [line.split()[2:4] for line in lines] == [["1", STREAM], ["3", "job/job-2"]]
+
+
+def read_until(reader: int, wanted: str, *, limit_s: float = 15.0) -> str:
+    shown, deadline = "", time.monotonic() + limit_s
+    while wanted not in shown and time.monotonic() < deadline:
+        if select.select([reader], [], [], 0.2)[0]:
+            try:
+                shown += os.read(reader, 65536).decode()
+            except OSError:  # the other end of the terminal is closed
+                break
+    assert wanted in shown, shown
+    return shown
