@@ -1,0 +1,78 @@
+"""Where one attempt of one job keeps its files. Names only; both the worker's and ours."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class AttemptFolder(Struct, frozen=True):
+    """root: JOBS/job-id/attempt-N. Checkpoints lie beside it: attempts of a job share them."""
+
+    root: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.root / "spec.json"
+
+    @property
+    def progress(self) -> Path:
+        return self.root / "progress.jsonl"
+
+    @property
+    def control(self) -> Path:
+        return self.root / "control.json"
+
+    @property
+    def worker(self) -> Path:
+        """Written by the worker: who it is."""
+        return self.root / "worker.json"
+
+    @property
+    def started(self) -> Path:
+        """Written by us: whom we started."""
+        return self.root / "started.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held, by an inherited descriptor, as long as the worker lives."""
+        return self.root / "worker.lock"
+
+    @property
+    def heartbeat(self) -> Path:
+        return self.root / "heartbeat"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "worker.log"
+
+    @property
+    def result(self) -> Path:
+        return self.root / "result"
+
+    @property
+    def output(self) -> Path:
+        """What the layer is to be called: the worker has no use for it, publishing has."""
+        return self.root / "output.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root.parent / "checkpoints"
+
+    def paths(self) -> dict[str, object]:
+        """As the worker is told them."""
+        return {
+            "progress": str(self.progress),
+            "control": str(self.control),
+            "worker": str(self.worker),
+            "heartbeat": str(self.heartbeat),
+            "checkpoints": str(self.checkpoints),
+            "result": str(self.result),
+        }
+
+
+def attempt_folder(jobs_dir: Path, job_id: str, attempt: int) -> AttemptFolder:
+    return AttemptFolder(jobs_dir / job_id / f"attempt-{attempt}")
+
+
+def attempts_of(jobs_dir: Path, job_id: str) -> list[AttemptFolder]:
+    return [AttemptFolder(spec.parent) for spec in sorted((jobs_dir / job_id).glob("attempt-*/spec.json"))]

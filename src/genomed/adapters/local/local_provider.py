@@ -1,0 +1,205 @@
+"""The provider `local`: the contract's verbs over a job's folder. Every answer is read from files, in threads.
+
+Read `worker_process` for how a worker is started once and found again, `progress_report` for what its words mean.
+"""
+
+import os
+from collections.abc import Sequence
+from errno import ENOSPC
+from pathlib import Path
+
+import msgspec
+from anyio import to_thread
+
+from genomed.adapters._durable_files import write_atomically
+from genomed.adapters.local import memory, objections, publication, translation
+from genomed.adapters.local.attempt_folder import AttemptFolder, attempt_folder, attempts_of
+from genomed.adapters.local.availability import Interpreter, Probe, capabilities_of
+from genomed.adapters.local.base_model import UnfitModel, read_model
+from genomed.adapters.local.local_settings import settings_from
+from genomed.adapters.local.observation import Wish, observe, want
+from genomed.adapters.local.worker_process import Workers, worker_environment
+from genomed.entities.capabilities import ProviderCapabilities, Translation, ValidationResult
+from genomed.entities.configuration import JobConfiguration
+from genomed.entities.errors import ErrorBody, ErrorKind, Problem
+from genomed.entities.facts import Artifact, DatasetFacts
+from genomed.entities.ports import (
+    Absent,
+    Accepted,
+    Deferred,
+    Found,
+    LayerRequest,
+    LookupOutcome,
+    ProviderContext,
+    PublishedLayer,
+    Rejected,
+    Snapshot,
+    Submission,
+    SubmitOutcome,
+)
+from genomed.entities.types import ModelPrecision, RowKind
+
+NAME = "local"
+MEMORY_RETRY_S = 30.0
+OTHER_ATTEMPT_RETRY_S = 1.0
+
+
+class _Key(msgspec.Struct, frozen=True, rename="camel"):
+    submission_key: str
+
+
+class LocalProvider:
+    name = NAME
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._settings = settings_from(context.settings)
+        self._jobs_dir = Path(context.jobs_dir)
+        self._now_us = context.now_us
+        self._interpreter = Interpreter(self._settings, context.now_us)
+        self._workers = Workers()
+
+    async def capabilities(self) -> ProviderCapabilities:
+        probe = await self._interpreter.probe()
+        return capabilities_of(probe, memory_bytes=await to_thread.run_sync(memory.total_bytes))
+
+    async def check(self, configuration: JobConfiguration, dataset: DatasetFacts) -> ValidationResult:
+        probe = await self._interpreter.probe()
+        return await to_thread.run_sync(self._check, configuration, dataset, probe)
+
+    def _check(self, configuration: JobConfiguration, dataset: DatasetFacts, probe: Probe) -> ValidationResult:
+        found = objections.objections(configuration, dataset, probe=probe, settings=self._settings)
+        if probe.reason is not None:
+            found.insert(0, Problem(field="", message=f"local training is not available: {probe.reason}"))
+        warnings: list[Problem] = []
+        too_large: list[Problem] = []
+        if not translation.has_held_out_rows(configuration, dataset):
+            message = "the dataset has no held-out rows: the result cannot be proved better than what it replaces"
+            warnings.append(Problem(field="schedule.evaluations", message=message))
+        base_model = Path(configuration.model.base_model)
+        if base_model.is_dir():
+            try:
+                model = read_model(base_model)
+            except UnfitModel as unfit:
+                found.append(Problem(field="model.baseModel", message=str(unfit)))
+            else:
+                found += objections.module_objections(configuration, model)
+                need = memory.estimate(
+                    memory.workload(
+                        configuration,
+                        model,
+                        row_kind=dataset.row_kind,
+                        longest_row_bytes=dataset.longest_row_bytes,
+                        precision=objections.chosen_precision(configuration, probe),
+                    )
+                )
+                too_large = self._memory_objections(configuration, need, probe)
+        kind = ErrorKind.UNSUPPORTED if found or not too_large else ErrorKind.CAPACITY
+        return ValidationResult(errors=(*found, *too_large), warnings=tuple(warnings), kind=kind)
+
+    def _memory_objections(self, configuration: JobConfiguration, need: memory.Need, probe: Probe) -> list[Problem]:
+        on_gpu = probe.device.kind == "cuda"
+        return objections.memory_objections(
+            configuration,
+            need,
+            total_bytes=probe.device.memory_bytes if on_gpu else memory.total_bytes(),
+            reserve_bytes=0 if on_gpu else self._settings.memory_reserve_bytes,
+        )
+
+    def translate(self, configuration: JobConfiguration, dataset: DatasetFacts, *, asked: Sequence[str]) -> Translation:
+        return translation.translation(configuration, dataset, asked=asked, settings=self._settings)
+
+    async def submit(self, submission: Submission) -> SubmitOutcome:
+        # the device decides whether it is this machine's memory that must suffice
+        probe = await self._interpreter.probe()
+        return await to_thread.run_sync(self._submit, submission, probe.device.kind != "cuda")
+
+    def _submit(self, submission: Submission, in_main_memory: bool) -> SubmitOutcome:
+        folder = attempt_folder(self._jobs_dir, submission.job_id, submission.attempt)
+        accepted = Accepted(provider_job_id=f"{NAME}-{submission.key}")
+        if self._workers.was_started(folder):
+            return msgspec.structs.replace(accepted, adopted=True)
+        if (other := self._other_running(folder, submission.job_id)) is not None:
+            reason = f"{other.root.name} of this job has not ended yet, and attempts share their checkpoints"
+            return Deferred(reason=reason, retry_after_s=OTHER_ATTEMPT_RETRY_S)
+        if in_main_memory and (shortage := self._shortage(submission)) is not None:
+            return shortage
+        command = [self._settings.python, self._settings.worker, "run", str(folder.spec)]
+        environment = worker_environment(os.environ, allow_hub=self._settings.allow_hub)
+        try:
+            _write_folder(folder, submission)
+            started = self._workers.start(folder, command, environment)
+        except OSError as trouble:
+            if trouble.errno == ENOSPC:
+                return Deferred(reason=f"the disk is full: {trouble}", retry_after_s=MEMORY_RETRY_S)
+            message = f"the worker could not be started: {trouble}"
+            error = ErrorBody(kind=ErrorKind.UNSUPPORTED, message=message, retryable=False, provider=NAME)
+            return Rejected(error=error)
+        return accepted if started else msgspec.structs.replace(accepted, adopted=True)
+
+    def _other_running(self, own: AttemptFolder, job_id: str) -> AttemptFolder | None:
+        others = (folder for folder in attempts_of(self._jobs_dir, job_id) if folder != own)
+        return next((folder for folder in others if self._workers.alive(folder)), None)
+
+    def _shortage(self, submission: Submission) -> Deferred | None:
+        """Too little memory at this moment. A model that cannot be measured is not held back here."""
+        available = memory.available_bytes()
+        try:
+            model = read_model(Path(submission.configuration.model.base_model))
+        except UnfitModel:
+            return None
+        aside = msgspec.convert(submission.payload.get(translation.ASIDE, {}), publication.Output)
+        configuration = submission.configuration
+        need = memory.estimate(
+            memory.workload(
+                configuration,
+                model,
+                row_kind=RowKind(submission.row_kind),
+                longest_row_bytes=aside.longest_row_bytes,
+                precision=configuration.model.precision or ModelPrecision.FP32,
+            )
+        )
+        reserve = self._settings.memory_reserve_bytes
+        if available is None or need.total <= available - reserve:
+            return None
+        reason = (
+            f"training needs {need.in_words()}; now {memory.gib(available)} GiB are free, "
+            f"of which {memory.gib(reserve)} stay free"
+        )
+        return Deferred(reason=reason, retry_after_s=MEMORY_RETRY_S)
+
+    async def find(self, key: str, *, job_id: str) -> LookupOutcome:
+        return await to_thread.run_sync(self._find, key, job_id)
+
+    def _find(self, key: str, job_id: str) -> LookupOutcome:
+        for folder in attempts_of(self._jobs_dir, job_id):
+            spec = msgspec.json.decode(folder.spec.read_bytes(), type=_Key)
+            if spec.submission_key == key and self._workers.was_started(folder):
+                return Found(provider_job_id=f"{NAME}-{key}")
+        return Absent()
+
+    async def poll(self, provider_job_id: str, *, job_id: str, attempt: int, cursor: str) -> Snapshot:  # noqa: ARG002 -- the folder is found by job and attempt
+        folder = attempt_folder(self._jobs_dir, job_id, attempt)
+        return await to_thread.run_sync(
+            lambda: observe(
+                folder, cursor=cursor, workers=self._workers, settings=self._settings, now_us=self._now_us()
+            )
+        )
+
+    async def cancel(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- as in poll
+        await to_thread.run_sync(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("cancel"))
+
+    async def pause(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- as in poll
+        await to_thread.run_sync(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("pause"))
+
+    async def publish(self, request: LayerRequest, *, artifact: Artifact, job_id: str, attempt: int) -> PublishedLayer:
+        folder = attempt_folder(self._jobs_dir, job_id, attempt)
+        return await to_thread.run_sync(publication.publish, request, artifact, folder)
+
+
+def _write_folder(folder: AttemptFolder, submission: Submission) -> None:
+    folder.root.mkdir(parents=True, exist_ok=True)
+    folder.checkpoints.mkdir(exist_ok=True)
+    aside = submission.payload.get(translation.ASIDE, {})
+    write_atomically(folder.output, msgspec.json.encode(aside))
+    spec = translation.specification(submission, paths=folder.paths())
+    write_atomically(folder.spec, msgspec.json.format(msgspec.json.encode(spec), indent=1))

@@ -1,0 +1,61 @@
+"""The operator's settings of local training, and the parameters that a job may set in its metadata."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from genomed.entities.errors import InvalidRequest
+
+WORKER = Path(__file__).parents[2] / "training" / "__main__.py"
+"""Started by path: the interpreter may be one in which genomed is not installed."""
+
+GIB = 1 << 30
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class LocalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The provider's section of the daemon's configuration.
+
+    python, worker: interpreter and program of the worker. allow_hub: may base models come from the network.
+    memory_reserve_bytes: what jobs must leave free. stall_after_s: silence after which a worker counts as stalled.
+    cancel_grace_s: how long a cancelled worker may take to stop by itself. threads: null leaves it to the engine.
+    poll_s: how often a running worker is looked at. probe_timeout_s, probe_ttl_s: of the look at the interpreter.
+    """
+
+    python: str = sys.executable
+    worker: str = str(WORKER)
+    allow_hub: bool = False
+    memory_reserve_bytes: Annotated[int, Meta(ge=0)] = GIB
+    stall_after_s: Seconds = 120
+    cancel_grace_s: Seconds = 60
+    threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    poll_s: Seconds = 0.5
+    probe_timeout_s: Seconds = 120
+    probe_ttl_s: Seconds = 600
+
+
+def settings_from(section: dict[str, object]) -> LocalSettings:
+    try:
+        return msgspec.convert(section, LocalSettings)
+    except msgspec.ValidationError as wrong:
+        known = ", ".join(LocalSettings.__struct_fields__)
+        raise InvalidRequest(f"settings of provider local: {wrong}", remedy=f"known settings: {known}") from wrong
+
+
+class LocalParameters(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What a job's metadata may set."""
+
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1, description="of shuffling, dropout and fresh LoRA weights")] = 42
+    dpo_beta: Annotated[float, Meta(gt=0, le=10, description="preference rows: pull towards the reference model")] = 0.1
+    dpo_loss_type: Annotated[Literal["sigmoid", "hinge", "ipo"], Meta(description="preference rows: the loss")] = (
+        "sigmoid"
+    )
+    max_new_tokens: Annotated[int, Meta(ge=1, le=4096, description="longest answer when judging")] = 64
+    judge_samples: Annotated[int, Meta(ge=0, le=1000, description="judged answers kept for reading")] = 8
+    threads: Annotated[int, Meta(ge=1, le=1024, description="CPU threads of the worker")] | None = None
+    revision: Annotated[str, Meta(min_length=1, max_length=128, description="of a base model from the hub")] | None = (
+        None
+    )

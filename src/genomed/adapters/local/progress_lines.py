@@ -1,0 +1,118 @@
+"""What a worker says, line by line: the structs of protocol 1. Fields of newer workers are ignored, not refused."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+
+class _Told(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"):
+    """seq: from 1, over the file. at: seconds since 1970."""
+
+    seq: int
+    at: float
+
+
+class Started(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="started"):
+    resumed_from_step: int | None = None
+    device: object = None
+    precision: str | None = None
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """asked, sent: any plain value of the trainer's."""
+
+    field: str
+    asked: object = None
+    sent: object = None
+    note: str | None = None
+
+
+class Effective(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="effective"):
+    fields: tuple[Setting, ...]
+
+
+class Phase(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="phase"):
+    phase: str
+
+
+class Step(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="step"):
+    step: int
+    total_steps: int | None = None
+    epoch: float | None = None
+    loss: float | None = None
+    learning_rate: float | None = None
+    grad_norm: float | None = None
+    tokens_seen: int | None = None
+    tokens_per_s: float | None = None
+    eta_s: float | None = None
+
+
+class Evaluation(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="evaluation"):
+    step: int
+    eval_loss: float | None = None
+
+
+class CheckpointMade(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="checkpoint"):
+    step: int
+    path: str
+    sha256: str
+    loss: float | None = None
+
+
+class CheckpointRejected(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="checkpoint_rejected"):
+    path: str
+    reason: str
+
+
+class Sample(Struct, frozen=True, kw_only=True, rename="camel"):
+    id: str
+    prompt: str
+    expected: str
+    answer: str
+    exact: bool
+
+
+class Judged(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="judged"):
+    side: Literal["baseline", "candidate"]
+    rows: int
+    loss: float | None = None
+    exact_match: float | None = None
+    reward_accuracy: float | None = None
+    reward_margin: float | None = None
+    samples: tuple[Sample, ...] = ()
+
+
+class Finished(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="finished"):
+    step: int
+    files: dict[str, str]
+    total_steps: int | None = None
+    train_loss: float | None = None
+    tokens_seen: int | None = None
+    seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    layers_adapted: int | None = None
+    trainable_parameters: int | None = None
+
+
+class Stopped(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="stopped"):
+    reason: Literal["paused", "cancelled"]
+    step: int | None = None
+    checkpoint: str | None = None
+
+
+class Failed(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="failed"):
+    kind: Literal["invalid_request", "unsupported", "capacity", "training_failed"]
+    message: str
+    remedy: str | None = None
+
+
+Ending = Finished | Stopped | Failed
+ProgressLine = Started | Effective | Phase | Step | Evaluation | CheckpointMade | CheckpointRejected | Judged | Ending
+
+_decoder: msgspec.json.Decoder[ProgressLine] = msgspec.json.Decoder(ProgressLine)
+
+
+def read_line(data: bytes) -> ProgressLine:
+    """Raises msgspec.MsgspecError for a line of another protocol."""
+    return _decoder.decode(data)

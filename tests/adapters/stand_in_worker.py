@@ -1,0 +1,94 @@
+"""A worker that speaks protocol 1 and trains nothing: it plays the script that lies beside the base model.
+
+script.json is a list of [verb, argument]. Verbs: tell LINE, tear TEXT (no newline), result FILES (and finish), obey
+(wait for a wish), sleep S, print TEXT, die CODE, deaf (to SIGTERM), beat (touch the heartbeat), and, as the first,
+silent (do not even say who this is).
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def start_ticks() -> int:
+    return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+
+
+class Worker:
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.spec, self.paths, self.seq = spec, {k: Path(v) for k, v in spec["paths"].items()}, 0
+
+    def play(self) -> int:
+        identity = {"pid": os.getpid(), "startTicks": start_ticks(), "submissionKey": self.spec["submissionKey"]}
+        script = json.loads((Path(self.spec["baseModel"]) / "script.json").read_text())
+        if script[:1] != [["silent", None]]:
+            self.paths["worker"].write_text(json.dumps({**identity, "attempt": self.spec["attempt"]}))
+        for verb, argument in script:
+            if verb == "die":
+                return int(argument)
+            getattr(self, verb)(argument)
+        return 0
+
+    def silent(self, _: object) -> None: ...
+
+    def tell(self, line: dict[str, object]) -> None:
+        self.seq += 1
+        self.append(json.dumps({"seq": self.seq, "at": 1_700_000_000.5, **line}) + "\n")
+
+    def append(self, text: str) -> None:
+        file = os.open(self.paths["progress"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(file, text.encode())
+        os.close(file)
+
+    def tear(self, text: str) -> None:
+        self.append(text)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def print(self, text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def deaf(self, _: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def beat(self, _: object) -> None:
+        self.paths["heartbeat"].touch()
+
+    def obey(self, _: object) -> None:
+        """Waits for a wish and stops as it says."""
+        words = {"pause": "paused", "cancel": "cancelled"}
+        while not self.paths["control"].exists():
+            time.sleep(0.01)
+        want = json.loads(self.paths["control"].read_text())["want"]
+        self.tell({"type": "stopped", "reason": words[want], "step": 1, "checkpoint": None})
+
+    def result(self, files: dict[str, str]) -> None:
+        result = self.paths["result"]
+        result.mkdir()
+        hashes = {}
+        for name, hexed in files.items():
+            (result / name).write_bytes(bytes.fromhex(hexed))
+            hashes[name] = hashlib.sha256(bytes.fromhex(hexed)).hexdigest()
+        self.tell({"type": "finished", "step": 2, "totalSteps": 2, "trainLoss": 1.25, "files": hashes, "seconds": 0.5})
+
+
+PROBE = {
+    "python": "3.11.0",
+    "versions": {"torch": "1", "transformers": "1", "trl": "1", "peft": "1"},
+    "device": {"kind": "cpu", "name": "stand-in", "memoryBytes": 1 << 34},
+    "bf16": True, "fp16": False, "qlora": False, "flashAttention": False, "problems": [],
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "probe":
+        sys.stdout.write("a library says hello\n" + json.dumps(PROBE) + "\n")
+        sys.exit(0)
+    sys.exit(Worker(json.loads(Path(sys.argv[2]).read_text())).play())
