@@ -14,8 +14,8 @@ HEAD = """# Commands
 Made from the types by `docs/make_commands.py`. Every command is `POST /genome/NAME` with its params as JSON, a JSON-RPC
 method `genome/NAME` on `/bus`, and `genome NOUN VERB` on the command line. `genome/help` gives the full JSON Schemas.
 
-Answers are `{"result": ..., "head": {"position", "hash"}}` or `{"error": {"kind", "message", "details": [...]}}`. With an
-`Idempotency-Key` header, or `idempotencyKey` beside a JSON-RPC request's params, a command runs once.
+Answers are `{"result": ..., "head": {"position", "hash"}}` or `{"error": {"kind", "message", "details": [...]}}`. With
+an `Idempotency-Key` header, or `idempotencyKey` beside a JSON-RPC request's params, a command runs once.
 """
 
 
@@ -62,7 +62,7 @@ def _type(kind: inspect.Type) -> str:
         case inspect.DictType():
             return "object"
         case inspect.IntType() | inspect.FloatType():
-            return "integer" + _limits(kind) if isinstance(kind, inspect.IntType) else "number" + _limits(kind)
+            return ("integer" if isinstance(kind, inspect.IntType) else "number") + _limits(kind)
         case inspect.BoolType():
             return "true or false"
         case _:

@@ -26,10 +26,10 @@ PERSONA, DOMAIN = "helpdesk-agent", "ticket-routing"
 AT_A_TIME = 8
 
 TEMPLATE = TrainingTemplate(
-    method=MethodSection(type=TrainingMethod.LORA, lora_config=LoRAConfiguration(rank=16, alpha=32)),
-    schedule=ScheduleSection(epochs=8, batch_size=4, sequence_length=512, checkpoints=2, evaluations=2),
+    method=MethodSection(type=TrainingMethod.LORA, lora_config=LoRAConfiguration(rank=8, alpha=16)),
+    schedule=ScheduleSection(epochs=6, batch_size=4, sequence_length=512, checkpoints=2, evaluations=2),
     optimizer=OptimizerSection(
-        learning_rate=5e-3, scheduler=LRSchedulerConfig(type=LRSchedulerType.COSINE, warmup_ratio=0.1)
+        learning_rate=2e-3, scheduler=LRSchedulerConfig(type=LRSchedulerType.COSINE, warmup_ratio=0.1)
     ),
     metadata={"seed": 1, "judgeSamples": 12},
 )

@@ -21,8 +21,9 @@ import anyio
 import genomed
 from genomed.client import Client, ToldEvent
 from genomed.commands import job_status, layer_show, log_verify
-from genomed.entities.events import JobCreated, JobSucceeded, ProgressReported
+from genomed.entities.events import JobCreated, JobSucceeded, LayerActivated, ProgressReported
 from genomed.entities.experience_events import ExamplesReserved
+from genomed.training.tiny_task import lessons
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -101,9 +102,6 @@ async def ready(socket: str) -> None:
 @contextmanager
 def agent(socket: str) -> Iterator[subprocess.Popen[bytes]]:
     """The agent, in a process of its own, fed with tickets of the task the base model was built for."""
-    sys.path.insert(0, str(WORKER.parent))
-    from tiny_task import lessons  # noqa: PLC0415 - beside the worker, which may not be importable as a package
-
     book = DATA / "lessons.jsonl"
     rows = [{"prompt": one.prompt, "answer": one.base_answer, "wanted": one.wanted} for one in lessons(LESSONS, 1)]
     book.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -127,9 +125,9 @@ async def watch(socket: str) -> str:
                 fired = fired or isinstance(told.event, ExamplesReserved)
                 if isinstance(told.event, JobCreated):
                     job_id = told.stream.removeprefix("job/")
-                if isinstance(told.event, JobSucceeded):
-                    if not told.event.adopted:
-                        raise DemoFailed("the layer was not adopted")
+                if isinstance(told.event, JobSucceeded) and not told.event.adopted:
+                    raise DemoFailed("the layer was not adopted")
+                if isinstance(told.event, LayerActivated):
                     break
                 if told.type in ("job.failed", "job.cancelled"):
                     raise DemoFailed(told.text)
