@@ -1,0 +1,126 @@
+"""Checkpoints that can be trusted: one exists only once commit.json names and hashes every file of it.
+
+The trainer writes `checkpoint-N/` file by file and a crash may leave any part of it, so what the trainer calls its
+last checkpoint is never asked for. Source: transformers.trainer._save_checkpoint; transformers issues 35782, 35525.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from .failures import WorkerFailure
+from .layer_files import file_hash, seal
+from .protocol import write_atomically
+
+COMMIT = "commit.json"
+UNNEEDED = ("training_args.bin", "README.md")
+"""Written by the trainer and read by nothing on resume; the first is a pickle."""
+
+
+class Run(NamedTuple):
+    """What a checkpoint must agree with to be gone on from."""
+
+    data_digest: str
+    config_digest: str
+
+
+class Checkpoint(NamedTuple):
+    path: Path
+    step: int
+    tokens_seen: int
+    sha256: str
+
+
+class Rejected(ValueError):
+    """This folder is no checkpoint."""
+
+
+def _folders(root: Path) -> Iterator[tuple[int, Path]]:
+    found = [(int(number), path) for path in root.glob("checkpoint-*") if (number := path.name[11:]).isdecimal()]
+    yield from sorted(found, reverse=True)
+
+
+def commit(folder: Path, *, step: int, tokens_seen: int, run: Run) -> Checkpoint:
+    """Makes a written checkpoint exist."""
+    for name in (COMMIT, *UNNEEDED):
+        (folder / name).unlink(missing_ok=True)
+    document = {
+        "step": step,
+        "files": seal(folder),
+        "dataDigest": run.data_digest,
+        "configDigest": run.config_digest,
+        "tokensSeen": tokens_seen,
+    }
+    write_atomically(folder / COMMIT, document)
+    return Checkpoint(folder, step, tokens_seen, file_hash(folder / COMMIT))
+
+
+def newest(root: Path, run: Run, *, rejected: Callable[[Path, str], None]) -> Checkpoint | None:
+    """The newest checkpoint that verifies. Those that do not are told and removed, lest they mix with new ones.
+
+    Raises WorkerFailure invalid_request when it belongs to other data or another configuration.
+    """
+    for step, folder in _folders(root):
+        try:
+            found = _verified(folder, step, run)
+        except Rejected as reason:
+            rejected(folder, str(reason))
+            shutil.rmtree(folder)
+            continue
+        return found
+    return None
+
+
+def _verified(folder: Path, step: int, run: Run) -> Checkpoint:
+    try:
+        document = json.loads((folder / COMMIT).read_bytes())
+    except FileNotFoundError:
+        raise Rejected(f"{COMMIT} is missing: the checkpoint was not finished") from None
+    except (OSError, ValueError) as broken:
+        raise Rejected(f"{COMMIT} cannot be read: {broken}") from None
+    try:
+        files, tokens_seen = dict(document["files"]), int(document["tokensSeen"])
+        written = Run(str(document["dataDigest"]), str(document["configDigest"]))
+        agrees = document["step"] == step
+    except (KeyError, TypeError, ValueError):
+        raise Rejected(f"{COMMIT} lacks what it must name") from None
+    if not agrees:
+        raise Rejected(f"{COMMIT} is of step {document['step']}")
+    for name, digest in files.items():
+        if not (folder / name).is_file():
+            raise Rejected(f"{name} is missing")
+        if file_hash(folder / name) != digest:
+            raise Rejected(f"{name} does not match its hash")
+    _require_same(written, run, folder)
+    return Checkpoint(folder, step, tokens_seen, file_hash(folder / COMMIT))
+
+
+def _require_same(written: Run, run: Run, folder: Path) -> None:
+    differs = [
+        name
+        for name, theirs, ours in (
+            ("dataDigest", written.data_digest, run.data_digest),
+            ("configDigest", written.config_digest, run.config_digest),
+        )
+        if theirs != ours
+    ]
+    if differs:
+        raise WorkerFailure(
+            "invalid_request",
+            f"{folder.name} was made with another {' and '.join(differs)}; going on would be another run",
+            remedy="start a new job, or resume with the data and configuration of the checkpoint",
+        )
+
+
+def clear(root: Path) -> None:
+    """A run that starts from nothing must not find an older one's checkpoints later."""
+    for _, folder in _folders(root):
+        shutil.rmtree(folder)
+
+
+def prune(root: Path, *, keep: int) -> None:
+    """Leaves the `keep` newest by step. The trainer's own rotation goes by file times, which a copy changes."""
+    for _, folder in list(_folders(root))[keep:]:
+        shutil.rmtree(folder)

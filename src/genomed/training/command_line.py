@@ -1,0 +1,117 @@
+"""What a worker is started with: `run SPEC`, `probe`, `build-tiny`. Light to import; engines come later."""
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from . import specification
+from .failures import WorkerFailure
+from .hardware import probe
+from .protocol import Heartbeat, Progress, Wishes, start_ticks, write_atomically
+from .specification import Specification
+
+PAUSED = {"pause": "paused", "cancel": "cancelled"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="genomed-training", description="The worker of genomed's local training.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="one attempt of a job, as its spec.json says")
+    run.add_argument("spec", type=Path)
+    commands.add_parser("probe", help="what this interpreter and machine can train, as one JSON object")
+    tiny = commands.add_parser("build-tiny", help="a small base model, trained from scratch here, without a network")
+    tiny.add_argument("--out", type=Path, required=True)
+    tiny.add_argument("--seed", type=int, default=1)
+    tiny.add_argument("--steps", type=int, default=None, help="pretraining steps; 0 leaves random weights")
+    tiny.add_argument("--size", choices=("mini", "small"), default="small")
+    given = parser.parse_args(arguments)
+    match given.command:
+        case "run":
+            return run_attempt(given.spec)
+        case "probe":
+            return _answer(probe())
+        case _:
+            return _build_tiny(given.out, seed=given.seed, steps=given.steps, size=given.size)
+
+
+def _build_tiny(out: Path, *, seed: int, steps: int | None, size: str) -> int:
+    from . import engine, tiny
+
+    engine.prepare(offline=True)
+    return _answer(tiny.build(out, seed=seed, steps=steps, size=size))
+
+
+def _answer(document: dict[str, object]) -> int:
+    sys.stdout.write(json.dumps(document) + "\n")
+    return 0
+
+
+def run_attempt(spec_path: Path) -> int:
+    """Exit code 0 after finished or stopped, 1 after failed."""
+    try:
+        spec = specification.load(spec_path)
+    except (WorkerFailure, OSError) as wrong:
+        return _refuse(Progress(spec_path.with_name("progress.jsonl")), wrong)
+    progress = Progress(Path(spec.paths.progress))
+    sys.excepthook = _Obituary(progress)
+    wishes = Wishes(Path(spec.paths.control))
+    wishes.listen()
+    _introduce(spec)
+    with Heartbeat(Path(spec.paths.heartbeat)):
+        return _attempt(spec, progress, wishes)
+
+
+def _attempt(spec: Specification, progress: Progress, wishes: Wishes) -> int:
+    from .run import attempt
+    from .verdicts import Stopped
+
+    try:
+        attempt(spec, progress, wishes)
+    except Stopped as stop:
+        checkpoint = str(stop.checkpoint.path) if stop.checkpoint else None
+        progress.tell("stopped", reason=PAUSED[stop.wish], step=stop.step, checkpoint=checkpoint)
+    except WorkerFailure as failure:
+        traceback.print_exc()
+        return _refuse(progress, failure)
+    progress.close()
+    return 0
+
+
+def _introduce(spec: Specification) -> None:
+    pid = os.getpid()
+    identity = {
+        "pid": pid,
+        "startTicks": start_ticks(pid),
+        "submissionKey": spec.submission_key,
+        "attempt": spec.attempt,
+    }
+    write_atomically(Path(spec.paths.worker), identity)
+
+
+def _refuse(progress: Progress, wrong: WorkerFailure | OSError) -> int:
+    failure = wrong if isinstance(wrong, WorkerFailure) else WorkerFailure("invalid_request", str(wrong))
+    progress.tell("failed", kind=failure.kind, message=failure.message, remedy=failure.remedy)
+    progress.close()
+    return 1
+
+
+class _Obituary:
+    """What nobody foresaw still ends in a `failed` line; the interpreter then exits with 1 by itself."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        traceback.print_exception(kind, error, trace)
+        full = kind.__name__ in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error)
+        self._progress.tell(
+            "failed",
+            kind="capacity" if full else "training_failed",
+            message=f"{kind.__name__}: {error}"[:2000],
+            remedy="a smaller batchSize or sequenceLength, or gradient_checkpointing" if full else None,
+        )
