@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from genomed.commands.context import Context, Decided
 from genomed.entities.bucket import bucket_id
-from genomed.entities.configuration import Name, Scalar
+from genomed.entities.configuration import Name, PersonaName, Scalar
 from genomed.entities.envelope import Write, blob_of
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.experience_events import InteractionCaptured
@@ -35,7 +35,7 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     sessionId: interactions of one session are never split between training and held-out rows.
     """
 
-    persona_id: Name
+    persona_id: PersonaName
     domain: Name
     input: Text | tuple[Message, ...]
     output: Text

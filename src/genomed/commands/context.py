@@ -6,9 +6,9 @@ its events and its result go into the log in one transaction, so that a replayed
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Annotated, Generic, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from genomed.entities.envelope import Blob, Envelope, Head, Write
 from genomed.entities.errors import NotFound
@@ -18,6 +18,8 @@ from genomed.entities.ports import Loaded, Provider, SqlValue
 from genomed.entities.rows import Row
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import Role, RowKind
+
+AbsolutePath = Annotated[str, Meta(pattern=r"^/[^\x00]*$", max_length=4096)]
 
 R = TypeVar("R")
 S = TypeVar("S")

@@ -26,7 +26,7 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     row_kind: RowKind = RowKind.CHAT
     max_examples: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
     eval_share: Annotated[float, Meta(ge=0, le=0.5)] = 0.2
-    seed: int = SPLIT_SEED
+    seed: Annotated[int, Meta(ge=0)] = SPLIT_SEED
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from genomed.commands.context import Context, Decided
+from genomed.commands.context import AbsolutePath, Context, Decided
 from genomed.commands.learning import SPLIT_SEED, dataset_writes, frozen_event
-from genomed.entities.configuration import Name
+from genomed.entities.configuration import Name, PersonaName
 from genomed.entities.facts import DatasetSource
 from genomed.entities.types import Role, RowKind
 
@@ -21,12 +21,12 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     evalShare: of the rows, held out from training for the verdict; 0 holds out none.
     """
 
-    persona_id: Name
-    path: Annotated[str, Meta(pattern="^/", max_length=4096)]
+    persona_id: PersonaName
+    path: AbsolutePath
     name: Name | None = None
     row_kind: RowKind | None = None
     eval_share: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
-    seed: int = SPLIT_SEED
+    seed: Annotated[int, Meta(ge=0)] = SPLIT_SEED
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):

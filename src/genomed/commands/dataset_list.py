@@ -19,7 +19,7 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     persona_id: Name | None = None
     row_kind: RowKind | None = None
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
-    cursor: Annotated[str, Meta(pattern="^[0-9]+$")] | None = None
+    cursor: Annotated[str, Meta(pattern="^[0-9]{1,18}$")] | None = None
 
 
 class Result(Paged, frozen=True, kw_only=True, rename="camel"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from genomed.commands.context import Context, load_as
+from genomed.commands.context import Context, load_as, load_job
 from genomed.entities.capabilities import Translation, ValidationResult
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.dataset import Dataset
@@ -23,7 +23,7 @@ from genomed.entities.errors import (
 )
 from genomed.entities.events import ConfigurationResolved, JobCreated
 from genomed.entities.facts import DatasetFacts
-from genomed.entities.layer import Genome
+from genomed.entities.layer import Genome, Layer, cannot_continue
 from genomed.entities.validation import check_configuration
 
 
@@ -53,7 +53,7 @@ async def plan_job(
         facts = await dataset_facts(context, configuration.datasets.training_file_id, "trainingFileId")
     if configuration.datasets.validation_file_id is not None:
         other = await dataset_facts(context, configuration.datasets.validation_file_id, "validationFileId")
-        facts = _with_validation(facts, other)
+        facts = with_validation(facts, other)
     able = await provider.capabilities()
     universal = check_configuration(configuration, able, facts, asked=asked)
     own = await provider.check(configuration, facts) if able.available else ValidationResult()
@@ -62,7 +62,8 @@ async def plan_job(
     return Plan(facts=facts, checked=checked, translation=translation, simulated=able.simulated)
 
 
-def _with_validation(facts: DatasetFacts, other: DatasetFacts) -> DatasetFacts:
+def with_validation(facts: DatasetFacts, other: DatasetFacts) -> DatasetFacts:
+    """The facts of a training dataset that is judged on `other` instead of on rows of its own."""
     return DatasetFacts(
         dataset_id=facts.dataset_id,
         row_kind=facts.row_kind,
@@ -126,6 +127,15 @@ async def active_layer(context: Context, persona_id: str, domain: str | None, ba
     if domain is None or not isinstance(loaded.state, Genome):
         return None
     return loaded.state.active(domain, base_model)
+
+
+async def why_not_warm(context: Context, parent_layer_id: str | None, configuration: JobConfiguration) -> str | None:
+    """Why a job with this configuration cannot go on from that layer's weights; None when it can."""
+    if parent_layer_id is None:
+        return "no layer is active there to go on from"
+    layer, _ = await load_as(context, f"layer/{parent_layer_id}", Layer, what=f"layer {parent_layer_id}")
+    job, _ = await load_job(context, layer.published.job_id)
+    return cannot_continue(job.configuration, configuration)
 
 
 class Wish(Struct, frozen=True, kw_only=True):

@@ -9,11 +9,11 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from genomed.commands.context import Context, Decided
-from genomed.commands.job_building import Wish, active_layer, opening_events, plan_job, refusal
+from genomed.commands.job_building import Wish, active_layer, opening_events, plan_job, refusal, why_not_warm
 from genomed.entities.checking import given_paths
-from genomed.entities.configuration import JobConfiguration, Name
+from genomed.entities.configuration import JobConfiguration, Name, PersonaName
 from genomed.entities.envelope import Write
-from genomed.entities.errors import Problem
+from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.job import Job
 from genomed.entities.types import JobStatus, Role
 
@@ -28,7 +28,7 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     warmStart: go on from the active layer's weights. waitS: wait so long for the provider's job id.
     """
 
-    persona_id: Name
+    persona_id: PersonaName
     provider: Name
     configuration: JobConfiguration
     domain: Name | None = None
@@ -56,6 +56,8 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         raise refusal(plan.checked, params.provider)
     base_model = params.configuration.model.base_model
     parent = await active_layer(context, params.persona_id, params.domain, base_model)
+    if params.warm_start and (reason := await why_not_warm(context, parent, params.configuration)):
+        raise InvalidRequest.of([Problem(field="warmStart", message=reason, remedy="leave warmStart out")])
     job_id = context.new_id("job")
     opening = opening_events(
         plan,
@@ -68,7 +70,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
             domain=params.domain,
             bucket_id=None,
             parent_layer_id=parent,
-            warm_start=params.warm_start and parent is not None,
+            warm_start=params.warm_start,
         ),
     )
     result = Result(job_id=job_id, status=JobStatus.QUEUED, warnings=plan.checked.warnings, simulated=plan.simulated)

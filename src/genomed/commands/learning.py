@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from genomed.commands.bucket_state import BucketState
 from genomed.commands.context import Context, Decided, FrozenFiles
-from genomed.commands.job_building import Wish, active_layer, opening_events, plan_job, refusal
+from genomed.commands.job_building import Wish, active_layer, opening_events, plan_job, refusal, why_not_warm
 from genomed.commands.lessons import Lessons, pending_lessons
 from genomed.entities.bucket import reserve
 from genomed.entities.checking import given_paths
@@ -113,7 +113,7 @@ async def _opening(
             domain=key.domain,
             bucket_id=state.bucket_id,
             parent_layer_id=parent,
-            warm_start=parent is not None,
+            warm_start=await why_not_warm(context, parent, configuration) is None,
         ),
     )
     return opening, context.new_id("job")

@@ -1,10 +1,8 @@
 """genome/log-export: write the log as JSON Lines to a file, while running."""
 
-from typing import Annotated
+from msgspec import Struct
 
-from msgspec import Meta, Struct
-
-from genomed.commands.context import Context
+from genomed.commands.context import AbsolutePath, Context
 from genomed.entities.types import Role
 
 NAME = "genome/log-export"
@@ -15,7 +13,7 @@ ROLE = Role.ADMIN
 class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """path: absolute, in a folder the daemon may write to; an existing file is not overwritten."""
 
-    path: Annotated[str, Meta(pattern="^/", max_length=4096)]
+    path: AbsolutePath
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -5,10 +5,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from genomed.commands import dataset_import
-from genomed.commands.context import Context, Decided
+from genomed.commands.context import AbsolutePath, Context, Decided
 from genomed.commands.job_building import Wish, active_layer, opening_events, plan_job, refusal
-from genomed.entities.checking import convert, given_paths
-from genomed.entities.configuration import JobConfiguration, Name
+from genomed.entities.checking import convert, given_paths, problems
+from genomed.entities.configuration import JobConfiguration, Name, PersonaName
 from genomed.entities.envelope import Write
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.events import DatasetFrozen
@@ -29,10 +29,10 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     the end.
     """
 
-    persona_id: Name
+    persona_id: PersonaName
     trait_type: Name
     persona_name: Name | None = None
-    dataset_path: Annotated[str, Meta(pattern="^/", max_length=4096)] | None = None
+    dataset_path: AbsolutePath | None = None
     dataset_id: Name | None = None
     base_model: Name | None = None
     provider: Name = "local"
@@ -62,6 +62,7 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 async def run(params: Params, context: Context) -> Decided[Result]:
     """Raises InvalidRequest, NotFound, Unsupported with every objection."""
     base_model = _base_model(params, context)
+    _refuse_out_of_range(configuration_from_train(_flat(params, base_model, params.dataset_id or "not yet known")))
     imported = await _dataset(params, context)
     dataset_id = imported.result.dataset_id if imported else str(params.dataset_id)
     raw = configuration_from_train(_flat(params, base_model, dataset_id))
@@ -104,6 +105,25 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     )
 
 
+_FLAT_NAMES = {
+    "method.loraConfig.rank": "rank",
+    "method.loraConfig.alpha": "alpha",
+    "schedule.epochs": "epochs",
+    "schedule.batchSize": "batchSize",
+    "schedule.sequenceLength": "sequenceLength",
+    "optimizer.learningRate": "learningRate",
+}
+
+
+def _refuse_out_of_range(raw: object) -> None:
+    """Before anything is imported. Raises InvalidRequest in the names that the caller used."""
+    found = problems(raw, JobConfiguration)
+    if found:
+        raise InvalidRequest.of(
+            [Problem(field=_FLAT_NAMES.get(p.field, p.field), message=p.message, remedy=p.remedy) for p in found]
+        )
+
+
 def _flat(params: Params, base_model: str, dataset_id: str) -> FlatTraining:
     return FlatTraining(
         base_model=base_model,
@@ -130,14 +150,14 @@ def _result(job_id: str, dataset_id: str, warnings: tuple[Problem, ...], job: Jo
 
 
 def _base_model(params: Params, context: Context) -> str:
-    problems = []
+    found = []
     base_model = params.base_model or context.default_base_model
     if base_model is None:
-        problems.append(Problem(field="baseModel", message="is required: the daemon has no default base model"))
+        found.append(Problem(field="baseModel", message="is required: the daemon has no default base model"))
     if (params.dataset_path is None) == (params.dataset_id is None):
-        problems.append(Problem(field="datasetPath", message="exactly one of datasetPath and datasetId is needed"))
-    if problems or base_model is None:
-        raise InvalidRequest.of(problems)
+        found.append(Problem(field="datasetPath", message="exactly one of datasetPath and datasetId is needed"))
+    if found or base_model is None:
+        raise InvalidRequest.of(found)
     return base_model
 
 

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from genomed.commands.context import Context, Decided
 from genomed.entities.bucket import Bucket, bucket_id
-from genomed.entities.configuration import Name
+from genomed.entities.configuration import Name, PersonaName
 from genomed.entities.envelope import Write
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.experience_events import TriggerSet
@@ -20,7 +20,7 @@ ROLE = Role.OPERATE
 class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """rule: whole; what is left out takes its default, not the bucket's former value."""
 
-    persona_id: Name
+    persona_id: PersonaName
     domain: Name
     base_model: Name | None = None
     rule: TriggerRule = TriggerRule()

@@ -88,15 +88,22 @@ def _read(message: object) -> Call | Flaw:
     if "messageType" in message:
         return _read_envelope(message)
     answer_to = message.get("id", msgspec.UNSET)
-    named = answer_to if isinstance(answer_to, str | int | float) and not isinstance(answer_to, bool) else None
+    named = answer_to if _names(answer_to) else None
     method, params, key = message.get("method"), message.get("params"), message.get("idempotencyKey")
     if message.get("jsonrpc") != "2.0" or not isinstance(method, str):
         return Flaw(code=INVALID_REQUEST, message='a request has jsonrpc "2.0" and a method', answer_to=named)
     if named is None and answer_to is not msgspec.UNSET and answer_to is not None:
-        return Flaw(code=INVALID_REQUEST, message="an id is a string, a number or null")
+        return Flaw(code=INVALID_REQUEST, message="an id is a string, a number of at most 64 bits, or null")
     if key is not None and not isinstance(key, str):
         return Flaw(code=INVALID_REQUEST, message="idempotencyKey is a string", answer_to=named)
     return Call(method=method, params=params, answer_to=answer_to, key=key)
+
+
+def _names(answer_to: object) -> bool:
+    """Whether this can be an id, and be said again in the answer."""
+    if isinstance(answer_to, int) and not isinstance(answer_to, bool):
+        return -(2**63) <= answer_to < 2**63
+    return isinstance(answer_to, str | float)
 
 
 def _read_envelope(message: dict[str, Any]) -> Call | Flaw:
@@ -106,6 +113,10 @@ def _read_envelope(message: dict[str, Any]) -> Call | Flaw:
     endpoint, correlation = message.get("endpoint"), message.get("correlationId")
     if not isinstance(endpoint, str) or not isinstance(correlation, str):
         return Flaw(code=INVALID_REQUEST, message="an envelope has an endpoint and a correlationId")
+    try:
+        msgspec.json.encode(message)
+    except (OverflowError, RecursionError) as error:  # the answer has to repeat the request
+        return Flaw(code=INVALID_REQUEST, message=f"the envelope cannot be repeated in an answer: {error}")
     payload = _payload(message.get("payload"))
     if payload is None:
         return Flaw(code=INVALID_REQUEST, message="the payload is no object")
@@ -118,7 +129,7 @@ def _payload(payload: object) -> dict[str, Any] | None:
     if isinstance(payload, str):
         try:
             payload = msgspec.json.decode(b64decode(payload, validate=True))
-        except (NotBase64, ValueError, msgspec.DecodeError):
+        except (NotBase64, ValueError, RecursionError, msgspec.DecodeError):
             return None
     if payload is None:
         return {}
@@ -172,8 +183,7 @@ def _rpc_error(answer_to: object, code: int, message: str, body: ErrorBody | Non
 
 def _envelope_reply(request: dict[str, Any], reply: Reply) -> bytes:
     """Success and the result's own fields in the payload, as callers of the older bus read them."""
-    sent = request.get("payload")
-    session = sent.get("sessionId") if isinstance(sent, dict) else None
+    session = (_payload(request.get("payload")) or {}).get("sessionId")
     payload: dict[str, object] = {"context": request.get("context"), "sessionId": session}
     error = reply.error
     if isinstance(error, msgspec.UnsetType):

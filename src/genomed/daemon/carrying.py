@@ -10,11 +10,12 @@ from hashlib import sha256
 
 import msgspec
 
+from genomed.commands.job_building import with_validation
 from genomed.daemon.conclusion import Conclusion, bucket_release, conclude
 from genomed.entities.dataset import Dataset
 from genomed.entities.decisions import LookUp, Submit
 from genomed.entities.envelope import Cause, Write
-from genomed.entities.errors import ErrorBody, ErrorKind, Internal
+from genomed.entities.errors import ErrorBody, ErrorKind, Internal, StreamConflict
 from genomed.entities.events import (
     JobCancelled,
     JobEvent,
@@ -54,11 +55,11 @@ DEFER_S = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Hands:
-    """What every step works with. dataset_paths: id -> (training file, held-out file or None)."""
+    """What every step works with. dataset_paths: id -> (training file, held-out file, which need not exist)."""
 
     journal: Journal
     provider_of: Callable[[str], Provider]
-    dataset_paths: Callable[[str], tuple[str, str | None]]
+    dataset_paths: Callable[[str], tuple[str, str]]
     layers_dir: str
     now_us: Callable[[], int]
 
@@ -104,7 +105,17 @@ async def submit(hands: Hands, at: Standing, step: Submit) -> None:
     )
     await record(hands, at, [intended])
     outcome = await hands.provider_of(at.job.provider).submit(submission)
-    await record(hands, await standing(hands, at.job_id), [_submitted(step.attempt, outcome, hands.now_us())])
+    await _record_outcome(hands, at.job_id, _submitted(step.attempt, outcome, hands.now_us()))
+
+
+async def _record_outcome(hands: Hands, job_id: str, event: JobEvent) -> None:
+    """What is known is not lost to a command written at the same moment: not every provider can be asked again."""
+    while True:
+        try:
+            await record(hands, await standing(hands, job_id), [event])
+        except StreamConflict:
+            continue
+        return
 
 
 async def look_up(hands: Hands, at: Standing, step: LookUp) -> None:
@@ -138,13 +149,13 @@ def _looked_up(attempt: int, found: LookupOutcome) -> JobEvent:
 
 async def _submission(hands: Hands, at: Standing, step: Submit) -> Submission:
     job = at.job
-    dataset = (await hands.journal.load(f"dataset/{job.dataset_id}")).state
-    if not isinstance(dataset, Dataset):
-        raise Internal(f"dataset {job.dataset_id} of job {at.job_id} is not in the log")
+    dataset = await _dataset(hands, job.dataset_id)
     facts = dataset.facts(job.dataset_id)
-    train_path, eval_path = hands.dataset_paths(job.dataset_id)
+    train_path, held_path = hands.dataset_paths(job.dataset_id)
+    eval_path = held_path if dataset.frozen.eval_sha256 is not None else None
     validation = job.configuration.datasets.validation_file_id
     if validation is not None:
+        facts = with_validation(facts, (await _dataset(hands, validation)).facts(validation))
         eval_path = hands.dataset_paths(validation)[0]
     provider = hands.provider_of(job.provider)
     translation = provider.translate(job.configuration, facts, asked=job.asked)
@@ -164,6 +175,13 @@ async def _submission(hands: Hands, at: Standing, step: Submit) -> Submission:
         warm_start=job.warm_start,
         resume=step.resume,
     )
+
+
+async def _dataset(hands: Hands, dataset_id: str) -> Dataset:
+    dataset = (await hands.journal.load(f"dataset/{dataset_id}")).state
+    if not isinstance(dataset, Dataset):
+        raise Internal(f"dataset {dataset_id} is not in the log")
+    return dataset
 
 
 async def _layer_path(hands: Hands, layer_id: str | None) -> str | None:

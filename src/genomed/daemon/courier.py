@@ -32,7 +32,7 @@ from genomed.entities.decisions import (
     Submit,
     next_step,
 )
-from genomed.entities.errors import ErrorKind, GenomeError, StreamConflict, Transient
+from genomed.entities.errors import Capacity, ErrorKind, GenomeError, StreamConflict, Transient
 from genomed.entities.events import (
     JobCancelled,
     JobCreated,
@@ -55,12 +55,16 @@ OPEN_JOBS = "SELECT job_id FROM jobs WHERE status NOT IN ('succeeded', 'failed',
 
 
 class Round:
-    """What one job's loop keeps between turns: when to poll, and what went wrong in a row."""
+    """What one job's loop keeps between turns: when to poll, and what went wrong in a row.
+
+    wanted, answered: how many fresh polls were asked for, and how many of these a poll begun later has answered.
+    """
 
     def __init__(self, interval_s: float) -> None:
         self.pace = Pace(interval_s=interval_s)
         self.defects = 0
-        self.polls = 0
+        self.wanted = 0
+        self.answered = 0
         self.next_poll_s = 0.0
         self.bell = anyio.Event()
         self.polled = anyio.Event()
@@ -68,6 +72,12 @@ class Round:
     def ring(self) -> None:
         """Wake the loop, wherever it waits."""
         self.bell.set()
+
+    def tell(self, answered: int) -> None:
+        """Wake those who asked for a fresh poll, up to the one that was answered."""
+        self.answered = answered
+        self.polled.set()
+        self.polled = anyio.Event()
 
     async def listen(self, seconds: float | None) -> None:
         """Until the bell rings or the time is over."""
@@ -112,15 +122,18 @@ class Courier:
                         self._ring(job_id)
 
     async def refresh(self, job_id: str, *, timeout_s: float) -> bool:
-        """Poll this job now; True when an answer was recorded in time."""
+        """Poll this job now; True when an answer was recorded in time. False at once where there is nobody to ask."""
         followed = self._rounds.get(job_id)
-        if followed is None:
+        attempt = (await standing(self._hands, job_id)).job.attempt
+        if followed is None or attempt is None or attempt.state != "accepted":
             return False
-        polled = followed.polled
+        followed.wanted += 1
+        mine = followed.wanted
         followed.next_poll_s = 0.0
         followed.ring()
         with anyio.move_on_after(timeout_s):
-            await polled.wait()
+            while followed.answered < mine:
+                await followed.polled.wait()
             return True
         return False
 
@@ -159,7 +172,7 @@ class Courier:
                 troubles=followed.pace.troubles,
             )
             await self._turn(at, followed)
-        followed.polled.set()
+        followed.tell(followed.wanted)
         del self._rounds[job_id]
         self._let_go(at)
 
@@ -172,8 +185,8 @@ class Courier:
             followed.defects = 0
         except StreamConflict:
             return
-        except Transient as error:
-            await self._wait_out(followed, error.retry_after_s)
+        except (Transient, Capacity) as error:
+            await self._wait_out(followed, error.retry_after_s if isinstance(error, Transient) else None)
             log.warning("provider trouble job=%s provider=%s error=%s", at.job_id, at.job.provider, error.message)
         except Exception as error:  # noqa: BLE001 - the rim of one job: it must not end the others' loops
             await self._defect(at.job_id, followed, error)
@@ -219,11 +232,11 @@ class Courier:
             wait, followed.next_poll_s = followed.next_poll_s, 0.0
             await followed.listen(wait)
             return
+        wanted = followed.wanted
         snapshot = await poll(self._hands, at, attempt=attempt, provider_job_id=theirs)
         followed.pace = Pace(interval_s=followed.pace.interval_s)
         followed.next_poll_s = wait_s(followed.pace, hint_s=snapshot.next_poll_s, dice=random.random)
-        followed.polled.set()
-        followed.polled = anyio.Event()
+        followed.tell(wanted)
 
     async def _wait_out(self, followed: Round, hint_s: float | None) -> None:
         followed.pace = Pace(interval_s=followed.pace.interval_s, troubles=followed.pace.troubles + 1)

@@ -77,10 +77,9 @@ class DatasetStore:
     def train_path(self, dataset_id: str) -> str:
         return str(self._folder / dataset_id / TRAIN)
 
-    def paths(self, dataset_id: str) -> tuple[str, str | None]:
-        """The training file, and the held-out file where rows were held out."""
-        held = self._folder / dataset_id / EVAL
-        return self.train_path(dataset_id), str(held) if held.exists() else None
+    def paths(self, dataset_id: str) -> tuple[str, str]:
+        """The training file and the held-out file; whether rows were held out, the log says."""
+        return self.train_path(dataset_id), str(self._folder / dataset_id / EVAL)
 
     @contextmanager
     def _staging(self) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from genomed.entities.errors import GenomeError, InvalidRequest, Problem
 from genomed.entities.types import Role
 
 RETRY_MS = 1000
+POSITION_DIGITS = 18
 
 
 class EventDoor:
@@ -72,7 +73,7 @@ class EventDoor:
         given = request.headers.get("Last-Event-ID") or request.query.get("after")
         if given is None:
             return self._journal.head().position
-        if not given.isdigit():
+        if not (given.isascii() and given.isdigit() and len(given) <= POSITION_DIGITS):
             raise InvalidRequest.of([Problem(field="after", message="must be a log position, 0 or more")])
         if int(given) > self._journal.head().position:
             head = self._journal.head().position

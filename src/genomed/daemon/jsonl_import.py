@@ -51,6 +51,8 @@ class RowFile:
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         try:
+            if not self._path.is_file():  # a pipe or a device would be read for ever
+                raise NotFound(f"{self._path} is no file", field="path")
             with self._path.open("rb") as lines:
                 number = 0
                 while line := lines.readline(MAX_LINE_BYTES + 1):
@@ -62,13 +64,13 @@ class RowFile:
                         return
                     if line.strip():
                         yield number, line
-        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        except OSError as error:
             raise NotFound(f"{self._path} cannot be read: {error.strerror}", field="path") from error
 
     def _row(self, number: int, line: bytes) -> Row | None:
         try:
             data = msgspec.json.decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._bad(number, [Problem(field="", message=f"is not JSON: {error}")])
             return None
         if self._kind is None:

@@ -8,7 +8,7 @@ import anyio
 from genomed.daemon.courier import Courier
 from genomed.daemon.journal import Journal
 from genomed.entities.envelope import Head
-from genomed.entities.errors import Internal
+from genomed.entities.errors import Internal, InvalidRequest, Problem
 from genomed.entities.job import Job
 from genomed.entities.log_report import VerifyReport
 
@@ -26,7 +26,11 @@ class DaemonMaintenance:
         return await self._journal.verify()
 
     async def export(self, path: str) -> Head:
-        return (await self._journal.export(Path(path))).head
+        try:
+            return (await self._journal.export(Path(path))).head
+        except OSError as error:
+            problem = Problem(field="path", message=f"{path} cannot be written: {error.strerror}")
+            raise InvalidRequest.of([problem]) from error
 
     async def refresh(self, job_id: str) -> bool:
         return await self._courier.refresh(job_id, timeout_s=REFRESH_TIMEOUT_S)

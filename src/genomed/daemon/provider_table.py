@@ -21,12 +21,13 @@ class ProviderTable:
     ) -> None:
         self._data_dir = data_dir
         self._settings = settings
-        self._allowed = allowed
+        # Read from the disk once, not at every poll of every job: what was installed later needs a restart.
+        self._names = tuple(name for name in adapters.provider_names() if allowed is None or name in allowed)
         self._now_us = now_us
         self._made: dict[str, Provider] = {}
 
     def names(self) -> tuple[str, ...]:
-        return tuple(name for name in adapters.provider_names() if self._allowed is None or name in self._allowed)
+        return self._names
 
     def get(self, name: str) -> Provider:
         if name not in self.names():

@@ -161,9 +161,9 @@ async def _listen(
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
-        await web.SockSite(runner, listening, backlog=BACKLOG).start()
-        log.info("ready socket=%s data_dir=%s pid=%d", settings.socket, settings.data_dir, os.getpid())
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            await web.SockSite(runner, listening, backlog=BACKLOG).start()
+            log.info("ready socket=%s data_dir=%s pid=%d", settings.socket, settings.data_dir, os.getpid())
             async for received in signals:
                 log.info("stopping signal=%s", signal.Signals(received).name)
                 break
@@ -202,8 +202,10 @@ def _remove_stale(path: Path) -> None:
     probe.settimeout(1.0)
     try:
         probe.connect(str(path))
-    except OSError:
+    except ConnectionRefusedError:
         path.unlink()
+    except OSError as error:  # busy, or not ours to ask: whoever it is, it may be alive
+        raise Conflict(f"{path} cannot be taken over: {error.strerror or error}", field="socket") from error
     else:
         raise Conflict(
             f"a daemon answers on {path} already",

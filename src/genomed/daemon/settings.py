@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from genomed.entities.checking import convert
+from genomed.entities.checking import convert, problems
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.locations import data_dir, socket_path
 from genomed.entities.trigger_rule import TriggerRule
@@ -76,6 +76,8 @@ def load_settings(
     for variable, keys in _FROM_ENVIRONMENT.items():
         if variable in environment:
             _put(merged, keys, environment[variable])
+    if wrong := problems({"data_dir": "", "socket": "", **merged}, Settings):
+        raise InvalidRequest.of(wrong)
     folder = data or environment.get("GENOMED_DATA_DIR") or merged.get("data_dir") or data_dir(environment)
     merged["data_dir"] = str(Path(folder).expanduser().absolute())
     named = socket or environment.get("GENOMED_SOCKET") or merged.get("socket")
@@ -92,11 +94,15 @@ def _read(path: Path) -> dict[str, Any]:
         raise InvalidRequest.of(
             [Problem(field="config", message=f"{path} cannot be read: {error.strerror}")]
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest.of([Problem(field="config", message=f"{path} is not TOML: {error}")]) from error
 
 
 def _put(merged: dict[str, Any], keys: tuple[str, ...], value: str) -> None:
+    """A section of the file that is no table is left as it is: the check names it."""
     for key in keys[:-1]:
-        merged = merged.setdefault(key, {})
+        section = merged.setdefault(key, {})
+        if not isinstance(section, dict):
+            return
+        merged = section
     merged[keys[-1]] = value

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 CAUSE = Cause(actor="trigger")
 
+RETRY_US = 30_000_000
+"""When a bucket is looked at again whose refusal could not even be written down."""
+
 
 class Triggers:
     """One loop for all buckets. due: when time alone may make a bucket ready, in microseconds since 1970."""
@@ -98,3 +101,6 @@ class Triggers:
             await self._journal.append([write], cause=CAUSE)
         except StreamConflict:
             self._due[state.bucket_id] = self._now_us()
+        except GenomeError as refused:  # a log that takes nothing now must not end the daemon, which can still be read
+            log.warning("could not hold back bucket=%s error=%s", state.bucket_id, refused.message)
+            self._due[state.bucket_id] = self._now_us() + RETRY_US

@@ -51,6 +51,9 @@ def given_paths(data: object, prefix: str = "") -> tuple[str, ...]:
 
 
 def _walk(data: object, kind: inspect.Type, path: str, found: list[Problem]) -> None:
+    if isinstance(data, int) and not -(2**63) <= data < 2**63:  # neither SQLite nor our own JSON could hold it
+        found.append(Problem(field=path, message="must be a number that fits into 64 bits"))
+        return
     match kind:
         case inspect.Metadata(type=inner):
             _walk(data, inner, path, found)
@@ -90,29 +93,33 @@ def _struct(data: object, kind: inspect.StructType, path: str, found: list[Probl
 
 
 def _union(data: object, types: tuple[inspect.Type, ...], path: str, found: list[Problem]) -> None:
-    """An optional struct is walked into, so that its problems are named one by one; other unions are leaves."""
+    """An optional struct is walked into, so that its problems are named one by one.
+
+    Of several forms, the one meant is the one whose kind fits (its problems lie further in), with the fewest problems.
+    """
     if data is None and any(isinstance(_bare(t), inspect.NoneType) for t in types):
         return
     others = [t for t in types if not isinstance(_bare(t), inspect.NoneType)]
     if len(others) == 1:
         _walk(data, others[0], path, found)
         return
-    best: list[Problem] | None = None
+    attempts: list[list[Problem]] = []
     for option in others:
         attempt: list[Problem] = []
         _walk(data, option, path, attempt)
         if not attempt:
             return
-        if best is None or len(attempt) < len(best):
-            best = attempt
-    found.extend(best or ())
+        attempts.append(attempt)
+    meant = min(attempts, key=lambda told: (any(p.field == path for p in told), len(told)))
+    found.extend(meant)
 
 
 def _leaf(data: object, kind: inspect.Type, path: str, found: list[Problem]) -> None:
     try:
         msgspec.convert(data, _type_of(kind))
     except msgspec.ValidationError as error:
-        found.append(_problem(str(error), path))
+        words = ", ".join(str(one.value) for one in kind.cls) if isinstance(kind, inspect.EnumType) else ""
+        found.append(_problem(str(error), path, remedy=f"one of: {words}" if words else None))
 
 
 def _type_of(kind: inspect.Type) -> object:
@@ -158,13 +165,13 @@ def _bare(kind: inspect.Type) -> inspect.Type:
     return kind.type if isinstance(kind, inspect.Metadata) else kind
 
 
-def _problem(text: str, path: str) -> Problem:
+def _problem(text: str, path: str, *, remedy: str | None = None) -> Problem:
     """Msgspec's sentence with the path taken out of it, and its words for types made plain."""
     inner = _WHERE.search(text)
     message = _WHERE.sub("", text)
     suffix = inner.group(1) if inner else ""
     message = message.replace("Expected `", "must be `").replace(", got `", ", not `")
-    return Problem(field=f"{path}{suffix}".lstrip("."), message=message[0].lower() + message[1:])
+    return Problem(field=f"{path}{suffix}".lstrip("."), message=message[0].lower() + message[1:], remedy=remedy)
 
 
 def _join(path: str, name: str) -> str:

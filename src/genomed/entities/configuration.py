@@ -35,6 +35,9 @@ def _count(path: str) -> int:
 
 Name = Annotated[str, Meta(min_length=1, max_length=512)]
 
+PersonaName = Annotated[str, Meta(max_length=256, pattern=r"^[\w!-~]([\w !-~]*[\w!-~])?$(?!\n)")]
+"""A persona's id names its genome's stream, so it is short and printable; letters and digits of any script."""
+
 
 class ModelSection(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """1. Which model to start from. baseModel: a provider's model name, a hub id, or a local folder."""
@@ -133,19 +136,23 @@ class HardwareSection(Struct, frozen=True, kw_only=True, rename="camel", forbid_
     num_gpus: Annotated[int, Meta(ge=1, le=1024)] | None = field(name="numGPUs", default=None)
 
 
+SECRET_REFERENCE = r"^(env|cred|keyring|file):[^\s]+$(?!\n)"
+"""Where a secret is, never the secret itself."""
+
+
 class WandBIntegration(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Weights & Biases. apiKey is a reference to a secret (`env:NAME`), never the secret."""
 
     project: Name
     run_name: Name | None = None
-    api_key: Annotated[str, Meta(pattern="^(env|cred|keyring|file):")] | None = None
+    api_key: Annotated[str, Meta(pattern=SECRET_REFERENCE)] | None = None
     base_url: Name | None = None
 
 
 class HFIntegration(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Hugging Face Hub upload. apiToken is a reference to a secret (`env:NAME`), never the secret."""
 
-    api_token: Annotated[str, Meta(pattern="^(env|cred|keyring|file):")]
+    api_token: Annotated[str, Meta(pattern=SECRET_REFERENCE)]
     output_repo_name: Name
 
 
@@ -159,7 +166,7 @@ class IntegrationsSection(Struct, frozen=True, kw_only=True, rename="camel", for
 class OutputSection(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """9. What the result is called."""
 
-    suffix: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    suffix: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)")] | None = None
 
 
 Scalar = str | int | float | bool | None

@@ -99,7 +99,7 @@ def evolve(interaction: Interaction | None, event: InteractionEvent, *, at_us: i
     """The interaction after `event`. Raises ValueError for feedback on what was never captured."""
     match event:
         case InteractionCaptured():
-            return Interaction(
+            return interaction or Interaction(
                 bucket_id=event.bucket_id,
                 bucket=event.bucket,
                 sha256=event.sha256,

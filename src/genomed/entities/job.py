@@ -68,7 +68,7 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
     """All that is known of a job. Times in microseconds since 1970; null until they happened.
 
     resume_next: the next attempt goes on from the last checkpoint. pending_pause, pending_cancel: asked for and not
-    yet true. automatic_resumes: attempts opened because a worker was lost.
+    yet true. automatic_resumes: attempts opened because a worker was lost. progress_us: when progress was last told.
     """
 
     persona_id: str
@@ -96,6 +96,7 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
     not_before_us: int | None = None
     automatic_resumes: int = 0
     progress: Progress | None = None
+    progress_us: int | None = None
     checkpoint: CheckpointRecord | None = None
     judgements: dict[str, Judgement] = {}
     artifact: Artifact | None = None
@@ -178,7 +179,7 @@ def _reopened(job: Job, event: ResumeRequested | RetryRequested) -> Job:
         attempts=_closed(job.attempts),
     )
     if isinstance(event, RetryRequested):
-        return replace(again, progress=None, checkpoint=None)
+        return replace(again, progress=None, progress_us=None, checkpoint=None)
     return again
 
 
@@ -242,7 +243,7 @@ MeasuredEvent = ProgressReported | CheckpointCommitted | SideJudged | TrainingFi
 def _measured(job: Job, event: MeasuredEvent, at_us: int) -> Job:
     match event:
         case ProgressReported(progress=progress):
-            return replace(job, progress=progress, started_us=job.started_us or at_us)
+            return replace(job, progress=progress, progress_us=at_us, started_us=job.started_us or at_us)
         case CheckpointCommitted():
             record = CheckpointRecord(
                 step=event.step, path=event.path, sha256=event.sha256, loss=event.loss, attempt=event.attempt

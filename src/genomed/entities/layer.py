@@ -5,6 +5,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from genomed.entities.configuration import JobConfiguration, LoRAConfiguration
 from genomed.entities.errors import Conflict
 from genomed.entities.events import (
     GenomeEvent,
@@ -86,6 +87,25 @@ def evolve_genome(genome: Genome | None, event: GenomeEvent, *, at_us: int) -> G
             assert_never(event)
     others = tuple(s for s in genome.slots if (s.domain, s.base_model) != (slot.domain, slot.base_model))
     return Genome(slots=(*others, slot), generation=genome.generation + 1)
+
+
+def cannot_continue(layer_of: JobConfiguration, wanted: JobConfiguration) -> str | None:
+    """Why training with `wanted` cannot go on from the weights that a job with `layer_of` left; None when it can.
+
+    A LoRA goes on as it is: its rank, alpha and dropout are part of it. A full model goes on as a full model.
+    """
+    before, after = layer_of.lora, wanted.lora
+    if (before is None) != (after is None):
+        return f"the active layer was made with method {layer_of.method.type}, this job's is {wanted.method.type}"
+    if before is None or after is None:
+        return None
+    if _shape(before) != _shape(after):
+        return f"the active layer has LoRA {_shape(before)}, this job asks for {_shape(after)}"
+    return None
+
+
+def _shape(lora: LoRAConfiguration) -> str:
+    return f"rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}"
 
 
 def activate(genome: Genome | None, layer_id: str, layer: Layer, *, reason: str, forced: bool) -> LayerActivated:

@@ -39,8 +39,8 @@ def socket_path(environment: Mapping[str, str], *, data: str | None = None) -> s
 
 
 def _default_socket(environment: Mapping[str, str], data: str | None) -> str:
-    if data is not None or "GENOMED_DATA_DIR" in environment:
-        return f"{data or environment['GENOMED_DATA_DIR']}/genomed.sock"
+    if named := data or environment.get("GENOMED_DATA_DIR"):
+        return f"{named}/genomed.sock"
     if runtime := environment.get("RUNTIME_DIRECTORY"):
         return f"{runtime.split(':')[0]}/genomed.sock"
     if session := environment.get("XDG_RUNTIME_DIR"):

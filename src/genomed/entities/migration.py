@@ -25,6 +25,8 @@ def configuration_from_hyperparameters(row: dict[str, Any]) -> dict[str, Any]:
     that only the old provider knew.
     """
     flat = row.get("hyperparameters") or {}
+    if not isinstance(flat, dict):
+        raise InvalidRequest.of([Problem(field="hyperparameters", message="must be an object")])
     problems: list[Problem] = []
     made: dict[str, Any] = {
         "model": {"baseModel": row.get("baseModel")},

@@ -84,10 +84,12 @@ def _worth_telling(job: Job, progress: Progress, now_us: int) -> bool:
         return False
     if progress.total_steps and progress.step >= progress.total_steps:
         return True
-    if now_us - job.updated_us >= PROGRESS_INTERVAL_US:
+    if now_us - (job.progress_us or 0) >= PROGRESS_INTERVAL_US:
         return True
     fraction, before = progress.fraction, last.fraction
-    return fraction is None or before is None or fraction - before >= PROGRESS_SHARE
+    if fraction is None or before is None:
+        return fraction is not before  # the total became known, or was lost again
+    return fraction - before >= PROGRESS_SHARE
 
 
 def _ending(job: Job, snapshot: Snapshot, attempt: int) -> list[JobEvent]:

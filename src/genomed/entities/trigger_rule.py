@@ -13,6 +13,9 @@ from genomed.entities.configuration import (
 )
 from genomed.entities.types import RowKind, TrainingMethod
 
+YEAR_S = 31_536_000
+"""The longest wait of a rule: beyond it nobody waits, and microseconds stay countable."""
+
 
 class TrainingTemplate(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """How a job that a trigger starts is configured; base model and dataset come from the bucket."""
@@ -37,9 +40,9 @@ class TriggerRule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
     min_examples: Annotated[int, Meta(ge=10, le=1000)] = 50
     high_quality_examples: Annotated[int, Meta(ge=1, le=1000)] = 20
     high_quality_above: Annotated[float, Meta(ge=0, le=1)] = 0.7
-    max_wait_s: Annotated[float, Meta(gt=0)] | None = None
+    max_wait_s: Annotated[float, Meta(gt=0, le=YEAR_S)] | None = None
     wait_min_examples: Annotated[int, Meta(ge=1, le=1000)] = 10
-    cooldown_s: Annotated[float, Meta(ge=0)] = 600.0
+    cooldown_s: Annotated[float, Meta(ge=0, le=YEAR_S)] = 600.0
     max_examples: Annotated[int, Meta(ge=10, le=10000)] = 1000
     held_out_share: Annotated[float, Meta(ge=0.05, le=0.5)] = 0.2
     provider: str = "local"
