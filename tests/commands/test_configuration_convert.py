@@ -7,7 +7,8 @@ ROW = {"baseModel": "small", "trainingFileId": "ds-1"}
 
 async def test_the_old_names_find_their_sections(quiet: Rig) -> None:
     flat = {"n_epochs": 5, "batch_size": 8, "warmup_ratio": 0.1, "weight_decay": 0.01}
-    made = (await quiet.call("configuration-convert", {**ROW, "suffix": "v1", "hyperparameters": flat}))["configuration"]
+    row = {**ROW, "suffix": "v1", "hyperparameters": flat}
+    made = (await quiet.call("configuration-convert", row))["configuration"]
     assert (made["schedule"]["epochs"], made["schedule"]["batchSize"]) == (5, 8)
     assert made["optimizer"]["scheduler"]["warmupRatio"] == 0.1
     assert made["optimizer"]["weightDecay"] == 0.01

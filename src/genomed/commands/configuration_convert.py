@@ -14,7 +14,7 @@ ROLE = Role.READ
 
 
 class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """hyperparameters: n_epochs, batch_size, warmup_ratio, weight_decay. A learning_rate_multiplier has no equal here."""
+    """hyperparameters: n_epochs, batch_size, warmup_ratio, weight_decay; learning_rate_multiplier has no equal here."""
 
     base_model: Name
     training_file_id: Name

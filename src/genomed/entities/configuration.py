@@ -136,7 +136,7 @@ class HardwareSection(Struct, frozen=True, kw_only=True, rename="camel", forbid_
     num_gpus: Annotated[int, Meta(ge=1, le=1024)] | None = field(name="numGPUs", default=None)
 
 
-SECRET_REFERENCE = r"^(env|cred|keyring|file):[^\s]+$(?!\n)"
+REFERENCE = r"^(env|cred|keyring|file):[^\s]+$(?!\n)"
 """Where a secret is, never the secret itself."""
 
 
@@ -145,14 +145,14 @@ class WandBIntegration(Struct, frozen=True, kw_only=True, rename="camel", forbid
 
     project: Name
     run_name: Name | None = None
-    api_key: Annotated[str, Meta(pattern=SECRET_REFERENCE)] | None = None
+    api_key: Annotated[str, Meta(pattern=REFERENCE)] | None = None
     base_url: Name | None = None
 
 
 class HFIntegration(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Hugging Face Hub upload. apiToken is a reference to a secret (`env:NAME`), never the secret."""
 
-    api_token: Annotated[str, Meta(pattern=SECRET_REFERENCE)]
+    api_token: Annotated[str, Meta(pattern=REFERENCE)]
     output_repo_name: Name
 
 
@@ -166,7 +166,7 @@ class IntegrationsSection(Struct, frozen=True, kw_only=True, rename="camel", for
 class OutputSection(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """9. What the result is called."""
 
-    suffix: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)")] | None = None
+    suffix: Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)")] | None = None
 
 
 Scalar = str | int | float | bool | None
