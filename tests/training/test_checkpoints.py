@@ -1,3 +1,5 @@
+"""Checkpoints: committed last, verified before use, cleared and pruned without touching the good ones."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""The files between worker and daemon: whole lines, numbers that go on, wishes, identity, heartbeat."""
+
 import json
 import os
 import threading

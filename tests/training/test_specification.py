@@ -1,3 +1,5 @@
+"""spec.json is read strictly: what is missing, unknown or of another kind is named."""
+
 import json
 from pathlib import Path
 
