@@ -115,7 +115,7 @@ def test_the_id_of_a_row_is_the_one_that_earlier_builds_gave_it() -> None:
 
 @given(ROWS)
 def test_a_line_is_one_json_object_with_the_id_first(row: Row) -> None:
-    line = line_of(row)
+    line = line_of(row, row_id(row))
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     fields = msgspec.json.decode(line)

@@ -173,7 +173,8 @@ def _value(option: Option, given: object) -> Json:
     if isinstance(given, list):
         return _many(option, [str(text) for text in given])
     text = str(given)
-    if isinstance(option.kind, inspect.StrType) and option.kind.pattern == "^/":  # the daemon lives in another folder
+    pattern = option.kind.pattern if isinstance(option.kind, inspect.StrType) else None
+    if pattern is not None and pattern.startswith("^/"):  # an absolute path: the daemon lives in another folder
         return str(Path(text).absolute())
     return _one(option.kind, text, option.flag)
 

@@ -141,7 +141,7 @@ def _stage(staging: Path, lessons: Iterable[Lesson]) -> tuple[list[_Kept], int]:
                 duplicates += 1
                 continue
             seen.add(digest)
-            line = line_of(lesson.row)
+            line = line_of(lesson.row, identity)
             out.write(line)
             kept.append(_Kept(offset, len(line), lesson.group, lesson.origin, identity))
             offset += len(line)

@@ -37,7 +37,7 @@ QUEUE_LIMIT = 1024
 BATCH_APPENDS = 512
 BATCH_BYTES = 1024 * 1024
 """Beyond 100 events per commit nothing is gained (reference/eventlog.md 1.2); these bound one transaction."""
-CHECKPOINT_PAGES = 1000
+CHECKPOINT_PAGES = 4000
 
 BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -209,7 +209,7 @@ class Writer:
         plan = Plan(
             position=head.position,
             hash_=bytes.fromhex(head.hash),
-            known=await self._known(tickets),
+            known=await self._known(tickets, alone=alone),
             answered=await self._answered(tickets) if alone else (),
             projector=self._projector,
             now_us=self._now_us,
@@ -221,15 +221,17 @@ class Writer:
                 ticket.outcome = refusal
         return plan
 
-    async def _known(self, tickets: list[Ticket]) -> dict[str, Loaded]:
+    async def _known(self, tickets: list[Ticket], *, alone: bool) -> dict[str, Loaded]:
+        """What the streams stand at. A stream said to be new is believed: if it is not, UNIQUE refuses the batch,
+        and each append is tried alone, where nothing is believed."""
         known: dict[str, Loaded] = {}
         cold: dict[str, None] = {}
-        for stream in dict.fromkeys(write.stream for ticket in tickets for write in ticket.writes):
-            loaded = self._cache.get(stream)
-            if loaded is None:
-                cold[stream] = None
-            else:
-                known[stream] = loaded
+        for write in (write for ticket in tickets for write in ticket.writes):
+            loaded = self._cache.get(write.stream)
+            if loaded is not None:
+                known[write.stream] = loaded
+            elif alone or write.expected != 0:
+                cold[write.stream] = None
         if cold:
             known.update(await self._reader.look_up(cold))
         return known

@@ -81,12 +81,12 @@ class RowFile:
                 return None
         if isinstance(data, dict):
             data.pop("id", None)
-        found = problems(data, _TYPES[self._kind])
-        row = None
-        if not found:
+        try:
             row = msgspec.convert(data, _TYPES[self._kind])
-            found = unfit(row)
-        if found:
+        except msgspec.ValidationError:
+            self._bad(number, problems(data, _TYPES[self._kind]))
+            return None
+        if found := unfit(row):
             self._bad(number, found)
             return None
         return row

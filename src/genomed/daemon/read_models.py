@@ -67,7 +67,8 @@ CREATE TABLE IF NOT EXISTS examples (
   interaction_id TEXT PRIMARY KEY, bucket_id TEXT NOT NULL, position INTEGER NOT NULL, captured_us INTEGER NOT NULL,
   quality REAL, usable INTEGER NOT NULL, state TEXT NOT NULL, job_id TEXT, revised INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS examples_by_bucket ON examples (bucket_id, state, position);
+CREATE INDEX IF NOT EXISTS examples_by_bucket
+  ON examples (bucket_id, state, position, usable, quality, captured_us);
 CREATE INDEX IF NOT EXISTS examples_by_job ON examples (job_id) WHERE job_id IS NOT NULL;
 """
 

@@ -9,6 +9,7 @@ from genomed.commands.bucket_state import BucketState, bucket_ids, bucket_state
 from genomed.commands.context import Context
 from genomed.commands.learning import start_learning
 from genomed.daemon.journal import Journal
+from genomed.entities.bucket import Bucket
 from genomed.entities.envelope import Cause, Envelope, Write
 from genomed.entities.errors import GenomeError, StreamConflict
 from genomed.entities.experience_events import (
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 CAUSE = Cause(actor="trigger")
 
+LOOK_EVERY_US = 200_000
+"""The least time between two looks at one bucket."""
+
 RETRY_US = 30_000_000
 """When a bucket is looked at again whose refusal could not even be written down."""
 
@@ -37,6 +41,7 @@ class Triggers:
         self._context = context
         self._now_us = now_us
         self._due: dict[str, int] = {}
+        self._looked: dict[str, int] = {}
 
     async def run(self) -> None:
         """Until cancelled. At the start every bucket is looked at once."""
@@ -44,7 +49,8 @@ class Triggers:
         changed = set(await bucket_ids(self._context()))
         while True:
             for bucket_id in sorted(changed):
-                await self._consider(bucket_id)
+                if not self._put_off(bucket_id):
+                    await self._consider(bucket_id)
             changed = set()
             news: list[Envelope] = []
             with anyio.move_on_after(self._seconds_to_next()):
@@ -52,6 +58,15 @@ class Triggers:
             for envelope in news:
                 changed |= await self._touched(envelope)
             changed |= {one for one, at in self._due.items() if at <= self._now_us()}
+
+    def _put_off(self, bucket_id: str) -> bool:
+        """Counting a bucket costs as much as it holds: under a flood of captures it is counted now and then."""
+        looked = self._looked.get(bucket_id, 0)
+        again = looked + LOOK_EVERY_US
+        if not looked <= self._now_us() < again:  # also when the clock was set back
+            return False
+        self._due[bucket_id] = again
+        return True
 
     async def _touched(self, envelope: Envelope) -> set[str]:
         match envelope.event:
@@ -73,7 +88,12 @@ class Triggers:
     async def _consider(self, bucket_id: str) -> None:
         self._due.pop(bucket_id, None)
         context = self._context()
+        bucket = (await self._journal.load(f"bucket/{bucket_id}")).state
+        rule = bucket.rule if isinstance(bucket, Bucket) and bucket.rule is not None else context.default_rule
+        if not rule.enabled:
+            return
         state = await bucket_state(context, bucket_id)
+        self._looked[bucket_id] = self._now_us()
         readiness = state.readiness
         if readiness.check_again_us is not None:
             self._due[bucket_id] = readiness.check_again_us

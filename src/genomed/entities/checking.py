@@ -16,18 +16,19 @@ T = TypeVar("T")
 MAX_PROBLEMS = 100
 """More than this helps nobody; the rest is a count."""
 
+TOO_LARGE = "must be a number that fits into 64 bits"
+
 _WHERE = re.compile(r" - at `\$?(.*)`$")
 
 
 def convert(data: object, wanted: type[T], *, root: str = "") -> T:
     """`data` (as JSON decodes it) as `wanted`. Raises InvalidRequest that names every problem."""
-    found = problems(data, wanted, root=root)
-    if found:
-        raise InvalidRequest.of(found)
+    if not _fits(data):
+        raise InvalidRequest.of(problems(data, wanted, root=root) or [Problem(field=root, message=TOO_LARGE)])
     try:
         return msgspec.convert(data, wanted)
     except msgspec.ValidationError as error:
-        raise InvalidRequest.of([_problem(str(error), root)]) from error
+        raise InvalidRequest.of(problems(data, wanted, root=root) or [_problem(str(error), root)]) from error
 
 
 def problems(data: object, wanted: object, *, root: str = "") -> list[Problem]:
@@ -38,6 +39,15 @@ def problems(data: object, wanted: object, *, root: str = "") -> list[Problem]:
         more = len(found) - MAX_PROBLEMS
         return [*found[:MAX_PROBLEMS], Problem(field=root, message=f"and {more} problems more")]
     return found
+
+
+def _fits(data: object) -> bool:
+    """Whether every whole number in it can be stored: msgspec takes any, SQLite and our own JSON do not."""
+    if isinstance(data, dict):
+        return all(map(_fits, data.values()))
+    if isinstance(data, list | tuple):
+        return all(map(_fits, data))
+    return not isinstance(data, int) or -(2**63) <= data < 2**63
 
 
 def given_paths(data: object, prefix: str = "") -> tuple[str, ...]:
@@ -51,8 +61,8 @@ def given_paths(data: object, prefix: str = "") -> tuple[str, ...]:
 
 
 def _walk(data: object, kind: inspect.Type, path: str, found: list[Problem]) -> None:
-    if isinstance(data, int) and not -(2**63) <= data < 2**63:  # neither SQLite nor our own JSON could hold it
-        found.append(Problem(field=path, message="must be a number that fits into 64 bits"))
+    if isinstance(data, int) and not _fits(data):
+        found.append(Problem(field=path, message=TOO_LARGE))
         return
     match kind:
         case inspect.Metadata(type=inner):
