@@ -130,11 +130,11 @@ def evolve(job: Job | None, event: JobEvent, *, at_us: int) -> Job:
         return job or _created(event, at_us)
     if job is None:
         raise ValueError(f"a job's stream opens with job.created, not {type(event).__name__}")
-    if isinstance(event, ResumeRequested | RetryRequested):
+    if isinstance(event, (ResumeRequested, RetryRequested)):
         return replace(_reopened(job, event), updated_us=at_us)
     if job.terminal:
         return job
-    return replace(_moved(job, event, at_us), updated_us=at_us)
+    return _moved(job, event, at_us)
 
 
 def _created(event: JobCreated, at_us: int) -> Job:
@@ -202,16 +202,17 @@ def _with_attempt(job: Job, state: str, provider_job_id: str | None = None) -> t
 def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
     match event:
         case SubmissionIntended() | SubmissionUnknown() | SubmissionNotFound() | SubmissionDeferred() | JobSubmitted():
-            return _submission(job, event)
+            return _submission(job, event, at_us)
         case StatusReported() | UnknownStatusReported():
             return _reported(job, event, at_us)
         case ProgressReported() | CheckpointCommitted() | SideJudged() | TrainingFinished() | VerdictReached():
             return _measured(job, event, at_us)
         case PauseRequested() | CancelRequested():
-            return _asked(job, event)
+            return _asked(job, event, at_us)
         case WorkerLost(reason=reason):
             return replace(
                 job,
+                updated_us=at_us,
                 status=JobStatus.QUEUED,
                 phase=JobPhase.ACCEPTED,
                 message=reason,
@@ -222,6 +223,7 @@ def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
         case JobPaused():
             return replace(
                 job,
+                updated_us=at_us,
                 status=JobStatus.PAUSED,
                 phase=JobPhase.PAUSED,
                 pending_pause=False,
@@ -230,7 +232,7 @@ def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
         case JobSucceeded() | JobFailed() | JobCancelled():
             return _ended(job, event, at_us)
         case ConfigurationResolved() | JobNoted() | LateReportIgnored():
-            return job
+            return replace(job, updated_us=at_us)
         case JobCreated() | ResumeRequested() | RetryRequested():
             raise ValueError(f"{type(event).__name__} is not a move")
         case _:
@@ -243,32 +245,34 @@ MeasuredEvent = ProgressReported | CheckpointCommitted | SideJudged | TrainingFi
 def _measured(job: Job, event: MeasuredEvent, at_us: int) -> Job:
     match event:
         case ProgressReported(progress=progress):
-            return replace(job, progress=progress, progress_us=at_us, started_us=job.started_us or at_us)
+            return replace(
+                job, updated_us=at_us, progress=progress, progress_us=at_us, started_us=job.started_us or at_us
+            )
         case CheckpointCommitted():
             record = CheckpointRecord(
                 step=event.step, path=event.path, sha256=event.sha256, loss=event.loss, attempt=event.attempt
             )
-            return replace(job, checkpoint=record)
+            return replace(job, updated_us=at_us, checkpoint=record)
         case SideJudged(side=side, judgement=judgement):
-            return replace(job, judgements={**job.judgements, side: judgement})
+            return replace(job, updated_us=at_us, judgements={**job.judgements, side: judgement})
         case TrainingFinished(artifact=artifact):
-            return replace(job, artifact=artifact, phase=JobPhase.FETCHING)
+            return replace(job, updated_us=at_us, artifact=artifact, phase=JobPhase.FETCHING)
         case VerdictReached(verdict=verdict):
-            return replace(job, verdict=verdict)
+            return replace(job, updated_us=at_us, verdict=verdict)
         case _:
             assert_never(event)
 
 
-def _asked(job: Job, event: PauseRequested | CancelRequested) -> Job:
+def _asked(job: Job, event: PauseRequested | CancelRequested, at_us: int) -> Job:
     if isinstance(event, CancelRequested):
-        return replace(job, pending_cancel=True, phase=JobPhase.CANCELLING)
-    return replace(job, pending_pause=True, pause_until_us=event.until_us, phase=JobPhase.PAUSING)
+        return replace(job, updated_us=at_us, pending_cancel=True, phase=JobPhase.CANCELLING)
+    return replace(job, updated_us=at_us, pending_pause=True, pause_until_us=event.until_us, phase=JobPhase.PAUSING)
 
 
 SubmissionEvent = SubmissionIntended | SubmissionUnknown | SubmissionNotFound | SubmissionDeferred | JobSubmitted
 
 
-def _submission(job: Job, event: SubmissionEvent) -> Job:
+def _submission(job: Job, event: SubmissionEvent, at_us: int) -> Job:
     match event:
         case SubmissionIntended():
             attempt = Attempt(
@@ -281,15 +285,23 @@ def _submission(job: Job, event: SubmissionEvent) -> Job:
         case SubmissionUnknown(reason=reason, searchable=searchable):
             phase = JobPhase.SUBMITTING if searchable else JobPhase.SUBMISSION_UNCERTAIN
             state = "unknown" if searchable else "uncertain"
-            return replace(job, phase=phase, message=reason, attempts=_with_attempt(job, state))
+            return replace(job, updated_us=at_us, phase=phase, message=reason, attempts=_with_attempt(job, state))
         case SubmissionNotFound():
-            return replace(job, attempts=_with_attempt(job, "absent"))
+            return replace(job, updated_us=at_us, attempts=_with_attempt(job, "absent"))
         case SubmissionDeferred(reason=reason, not_before_us=until):
             attempts = _with_attempt(job, "absent") if job.attempts and not _over(job.attempts[-1]) else job.attempts
-            return replace(job, phase=JobPhase.WAITING_CAPACITY, message=reason, not_before_us=until, attempts=attempts)
+            return replace(
+                job,
+                updated_us=at_us,
+                phase=JobPhase.WAITING_CAPACITY,
+                message=reason,
+                not_before_us=until,
+                attempts=attempts,
+            )
         case JobSubmitted(provider_job_id=theirs):
             return replace(
                 job,
+                updated_us=at_us,
                 phase=JobPhase.SUBMITTED,
                 message=None,
                 not_before_us=None,
@@ -305,7 +317,7 @@ def _over(attempt: Attempt) -> bool:
 
 def _reported(job: Job, event: StatusReported | UnknownStatusReported, at_us: int) -> Job:
     if isinstance(event, UnknownStatusReported):
-        return replace(job, provider_status=event.provider_status)
+        return replace(job, updated_us=at_us, provider_status=event.provider_status)
     started = job.started_us
     if event.status is JobStatus.RUNNING and started is None:
         started = at_us
@@ -316,6 +328,7 @@ def _reported(job: Job, event: StatusReported | UnknownStatusReported, at_us: in
         phase = JobPhase.PAUSING
     return replace(
         job,
+        updated_us=at_us,
         status=event.status,
         phase=phase,
         provider_status=event.provider_status,
@@ -327,6 +340,7 @@ def _reported(job: Job, event: StatusReported | UnknownStatusReported, at_us: in
 def _ended(job: Job, event: JobSucceeded | JobFailed | JobCancelled, at_us: int) -> Job:
     ended = replace(
         job,
+        updated_us=at_us,
         phase=JobPhase.ENDED,
         finished_us=at_us,
         pending_pause=False,
