@@ -1,4 +1,4 @@
-"""A real daemon process, a real worker, a real tiny model: what is killed in the middle goes on, and nothing is lost."""
+"""A real daemon process, a real worker, a real tiny model: what is killed in the middle goes on; nothing is lost."""
 
 import json
 import os
@@ -95,9 +95,7 @@ def loss_steps(daemon: DaemonProcess, job_id: str) -> list[int]:
     return [point["step"] for point in series.get("loss", [])]
 
 
-def test_a_killed_daemon_finds_its_worker_again_and_no_step_is_missing(
-    daemon: DaemonProcess, base_model: Path
-) -> None:
+def test_a_killed_daemon_finds_its_worker_again_and_no_step_is_missing(daemon: DaemonProcess, base_model: Path) -> None:
     job_id = create(daemon, base_model)
     wait_until(daemon, job_id, lambda job: bool(job["progress"]) and job["progress"]["step"] >= 2)
     before = worker_pids(daemon, job_id)
@@ -127,9 +125,7 @@ def test_a_killed_worker_goes_on_from_its_last_good_checkpoint(daemon: DaemonPro
     assert loss_steps(daemon, job_id) == list(range(1, job["progress"]["totalSteps"] + 1))
 
 
-def test_training_that_ends_while_the_daemon_is_down_is_published_once(
-    daemon: DaemonProcess, base_model: Path
-) -> None:
+def test_training_that_ends_while_the_daemon_is_down_is_published_once(daemon: DaemonProcess, base_model: Path) -> None:
     job_id = create(daemon, base_model)
     wait_until(daemon, job_id, lambda job: bool(job["progress"]))
     daemon.kill()

@@ -38,6 +38,7 @@ BATCH_APPENDS = 512
 BATCH_BYTES = 1024 * 1024
 """Beyond 100 events per commit nothing is gained (reference/eventlog.md 1.2); these bound one transaction."""
 CHECKPOINT_PAGES = 4000
+"""16 MiB of log between checkpoints: at 1000 pages they took 18 % of the time of a flood of captures, measured."""
 
 BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -222,8 +223,10 @@ class Writer:
         return plan
 
     async def _known(self, tickets: list[Ticket], *, alone: bool) -> dict[str, Loaded]:
-        """What the streams stand at. A stream said to be new is believed: if it is not, UNIQUE refuses the batch,
-        and each append is tried alone, where nothing is believed."""
+        """What the streams stand at. A stream said to be new is believed; if it is not, UNIQUE refuses the batch.
+
+        Then each append is tried alone, where nothing is believed.
+        """
         known: dict[str, Loaded] = {}
         cold: dict[str, None] = {}
         for write in (write for ticket in tickets for write in ticket.writes):
