@@ -19,7 +19,7 @@ DOORS = ("daemon", "adapters", "entities", "commands")
 PYTHON_FOLDERS = ("src", "tests", "benchmarks", "examples")
 
 # The rims of the house: one request, one job, one worker process. Only there an unforeseen failure becomes a report.
-RIMS = ("daemon/dispatch.py", "daemon/courier.py", "training/__main__.py")
+RIMS = ("daemon/dispatch.py", "daemon/courier.py", "daemon/triggers.py", "training/__main__.py")
 
 ENGINES_AND_SDKS = {
     "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "safetensors", "numpy", "pandas",

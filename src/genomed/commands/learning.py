@@ -12,7 +12,7 @@ from genomed.commands.job_building import Wish, active_layer, opening_events, pl
 from genomed.commands.lessons import Lessons, pending_lessons
 from genomed.entities.bucket import reserve
 from genomed.entities.checking import given_paths
-from genomed.entities.configuration import DatasetsSection, JobConfiguration, ModelSection
+from genomed.entities.configuration import DatasetsSection, JobConfiguration, MethodSection, ModelSection
 from genomed.entities.dataset import Dataset
 from genomed.entities.envelope import Write
 from genomed.entities.errors import Conflict
@@ -22,6 +22,7 @@ from genomed.entities.facts import DatasetFacts, DatasetSource
 from genomed.entities.readiness import ReadinessCode
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import RowKind
+from genomed.entities.validation import value_at
 
 SPLIT_SEED = 20251
 """Any fixed number: the same bucket always holds out the same interactions."""
@@ -131,7 +132,14 @@ def configured(rule: TriggerRule, *, base_model: str, dataset_id: str) -> tuple[
         optimizations=template.optimizations,
         metadata=template.metadata,
     )
-    return configuration, given_paths(msgspec.to_builtins(configuration))
+    bare = JobConfiguration(
+        model=configuration.model, datasets=configuration.datasets, method=MethodSection(type=template.method.type)
+    )
+    named = given_paths(msgspec.to_builtins(configuration))
+    required = ("model.baseModel", "datasets.trainingFileId", "method.type")
+    return configuration, tuple(
+        path for path in named if path in required or value_at(configuration, path) != value_at(bare, path)
+    )
 
 
 def facts_of(files: FrozenFiles, row_kind: RowKind) -> DatasetFacts:

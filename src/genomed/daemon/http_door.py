@@ -13,7 +13,7 @@ from genomed.commands.context import Caller
 from genomed.daemon.access import caller_of, peer_uid
 from genomed.daemon.dispatch import Dispatch, Reply
 from genomed.daemon.journal import Journal
-from genomed.entities.errors import ErrorKind, Forbidden, GenomeError, InvalidRequest, Problem
+from genomed.entities.errors import ErrorKind, Forbidden, GenomeError, InvalidRequest, NotFound, Problem
 from genomed.entities.types import Role
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,10 @@ class HttpDoor:
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/genome/{command}", self.command), web.get("/healthz", self.health)]
 
+    def last_route(self) -> web.RouteDef:
+        """Everything else, in our own words; to be added after all other routes."""
+        return web.route("*", "/{elsewhere:.*}", self.elsewhere)
+
     def caller(self, request: web.Request) -> Caller:
         """Raises Forbidden for a peer without a role or a connection without a peer."""
         transport = request.transport
@@ -79,6 +83,14 @@ class HttpDoor:
             "readOnly": stopped,
         }
         return json_response(msgspec.json.encode(body), HTTPStatus.OK)
+
+    async def elsewhere(self, request: web.Request) -> web.Response:
+        return self.refused(
+            NotFound(
+                f"{request.method} {request.path} leads nowhere",
+                remedy="there are POST /genome/<command>, GET /events, GET /bus and GET /healthz",
+            )
+        )
 
     def refused(self, error: GenomeError, status: HTTPStatus | None = None) -> web.Response:
         return answered(Reply(error=error.body(), head=self._journal.head()), status)

@@ -150,7 +150,7 @@ def doors(settings: Settings, journal: Journal, dispatch: Dispatch, stopping: an
         batch=limits.bus_batch,
         stopping=stopping,
     )
-    application.add_routes([*door.routes(), *events.routes(), *bus.routes()])
+    application.add_routes([*door.routes(), *events.routes(), *bus.routes(), door.last_route()])
     return application
 
 

@@ -50,7 +50,7 @@ class Triggers:
         while True:
             for bucket_id in sorted(changed):
                 if not self._put_off(bucket_id):
-                    await self._consider(bucket_id)
+                    await self._look_at(bucket_id)
             changed = set()
             news: list[Envelope] = []
             with anyio.move_on_after(self._seconds_to_next()):
@@ -84,6 +84,14 @@ class Triggers:
         if not self._due:
             return None
         return max(0.0, (min(self._due.values()) - self._now_us()) / 1_000_000)
+
+    async def _look_at(self, bucket_id: str) -> None:
+        """The rim of one bucket: what nobody foresaw there must not end the others' triggers, nor the daemon."""
+        try:
+            await self._consider(bucket_id)
+        except Exception:
+            log.exception("unforeseen error bucket=%s", bucket_id)
+            self._due[bucket_id] = self._now_us() + RETRY_US
 
     async def _consider(self, bucket_id: str) -> None:
         self._due.pop(bucket_id, None)

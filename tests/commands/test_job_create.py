@@ -1,0 +1,157 @@
+"""job-create writes a wish down, whole or not at all, and sends nothing by itself."""
+
+from collections.abc import AsyncIterator
+
+import anyio
+import msgspec
+from tests.daemon.daemon_rig import Json, Rig, simulated
+
+from genomed.commands.context import Caller
+from genomed.entities.errors import ErrorBody
+from genomed.entities.types import JobStatus, Role
+
+
+async def asked(rig: Rig, **metadata: object) -> Json:
+    configuration = simulated(await rig.dataset(), **metadata)
+    return {"personaId": "ada", "provider": "simulated", "domain": "sums", "configuration": configuration}
+
+
+async def test_a_created_job_is_in_the_log_before_anything_is_sent(quiet: Rig) -> None:
+    created = await quiet.call("job-create", await asked(quiet))
+    assert (created["status"], created["providerJobId"], created["simulated"]) == ("queued", None, True)
+    assert await quiet.types(f"job/{created['jobId']}") == ["job.created", "job.configuration_resolved"]
+    assert not (quiet.data_dir / "jobs").exists()
+
+
+async def test_the_caller_is_the_actor_of_what_it_caused(quiet: Rig) -> None:
+    reply = await quiet.execute("job-create", await asked(quiet), caller=Caller(actor="uid:7", role=Role.OPERATE))
+    assert reply.head is not None
+    [envelope, _] = (await quiet.journal.read_all(after=reply.head.position - 2))[-2:]
+    assert (envelope.type, envelope.actor) == ("job.created", "uid:7")
+
+
+async def test_with_wait_s_the_answer_has_the_providers_own_id(rig: Rig) -> None:
+    created = await rig.call("job-create", await asked(rig) | {"waitS": 10})
+    assert created["providerJobId"].startswith("sim-gn")
+    ended = await rig.ended(created["jobId"])
+    assert (ended.status, ended.adopted) == (JobStatus.SUCCEEDED, True)
+
+
+async def test_the_same_key_and_body_make_one_job_also_when_both_come_at_once(rig: Rig) -> None:
+    params = await asked(rig)
+    replies = []
+
+    async def one() -> None:
+        replies.append(await rig.execute("job-create", params, key="k"))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(one)
+    assert len({bytes(reply.result) for reply in replies if isinstance(reply.result, msgspec.Raw)}) == 1
+    assert sorted(reply.replayed for reply in replies) == [False, True, True, True, True]
+    assert len((await rig.call("job-list"))["jobs"]) == 1
+
+
+async def test_the_same_key_with_another_body_is_a_conflict(quiet: Rig) -> None:
+    params = await asked(quiet)
+    await quiet.call("job-create", params, key="k")
+    before = quiet.journal.head()
+    reply = await quiet.execute("job-create", params | {"domain": "other"}, key="k")
+    assert isinstance(reply.error, ErrorBody)
+    assert (reply.error.kind, reply.error.field) == ("conflict", "idempotencyKey")
+    assert quiet.journal.head() == before
+
+
+async def test_two_callers_may_use_the_same_key(quiet: Rig) -> None:
+    params = await asked(quiet)
+    other = Caller(actor="uid:7", role=Role.OPERATE)
+    first = await quiet.execute("job-create", params, key="k")
+    second = await quiet.execute("job-create", params, key="k", caller=other)
+    assert not second.replayed
+    assert first.result != second.result
+
+
+async def test_every_problem_is_named_with_its_wire_path(quiet: Rig) -> None:
+    params = await asked(quiet)
+    params["surprise"] = 1
+    params["personaId"] = 5
+    params["waitS"] = -1
+    params["configuration"] |= {
+        "schedule": {"epochs": 0, "batchSize": "many"},
+        "optimizer": {"scheduler": {"minLRRatio": 7}},
+        "method": {"type": "magic"},
+    }
+    error = await quiet.refused("job-create", params)
+    assert error.kind == "invalid_request"
+    assert {problem.field for problem in error.details} == {
+        "surprise",
+        "personaId",
+        "waitS",
+        "configuration.schedule.epochs",
+        "configuration.schedule.batchSize",
+        "configuration.optimizer.scheduler.minLRRatio",
+        "configuration.method.type",
+    }
+
+
+async def test_every_objection_of_the_provider_is_named_at_once(quiet: Rig) -> None:
+    params = await asked(quiet, steps=0, surprise=True)
+    params["configuration"]["method"] = {"type": "full", "loraConfig": {"rank": 4}}
+    error = await quiet.refused("job-create", params)
+    assert {problem.field for problem in error.details} >= {
+        "configuration.metadata.steps",
+        "configuration.metadata.surprise",
+        "configuration.method.loraConfig",
+    }
+
+
+async def test_what_does_not_exist_is_not_found(quiet: Rig) -> None:
+    params = await asked(quiet)
+    missing = await quiet.refused("job-create", params | {"provider": "nobody"})
+    assert (missing.kind, missing.field) == ("not_found", "provider")
+    params["configuration"] = simulated("ds-nowhere")
+    missing = await quiet.refused("job-create", params)
+    assert (missing.kind, missing.field) == ("not_found", "configuration.datasets.trainingFileId")
+
+
+async def test_a_reader_may_not_spend(quiet: Rig) -> None:
+    params = await asked(quiet)
+    for role in (Role.READ, Role.CAPTURE):
+        error = await quiet.refused("job-create", params, caller=Caller(actor="uid:7", role=role))
+        assert error.kind == "forbidden"
+
+
+async def test_a_dataset_that_holds_out_nothing_warns_that_nothing_can_be_proved(quiet: Rig) -> None:
+    params = await asked(quiet)
+    params["configuration"]["datasets"]["trainingFileId"] = await quiet.dataset(8, eval_share=0, mark="n")
+    created = await quiet.call("job-create", params)
+    assert [warning["field"] for warning in created["warnings"]] == ["configuration.datasets"]
+
+
+async def test_a_persona_whose_name_cannot_name_a_stream_is_refused_before_anything_is_trained(quiet: Rig) -> None:
+    for name in ("p" * 512, "ada\n", "a\x00b", " ", "\u2028"):
+        error = await quiet.refused("job-create", await asked(quiet) | {"personaId": name})
+        assert (error.kind, error.field) == ("invalid_request", "personaId")
+
+
+async def test_whole_numbers_that_nothing_can_store_are_refused(quiet: Rig) -> None:
+    params = await asked(quiet)
+    params["configuration"]["metadata"] = {"steps": 10**30}
+    assert (await quiet.refused("job-create", params)).kind in ("invalid_request", "unsupported")
+
+
+async def test_a_secret_is_named_by_reference_and_one_that_was_pasted_is_refused_without_repeating_it(
+    quiet: Rig,
+) -> None:
+    params = await asked(quiet)
+    params["configuration"]["integrations"] = {"wandb": {"project": "p", "apiKey": "hunter2-very-secret"}}
+    error = await quiet.refused("job-create", params)
+    assert error.field == "configuration.integrations.wandb.apiKey"
+    assert b"hunter2" not in msgspec.json.encode(error)
+    async for envelope in every_event(quiet):
+        assert b"hunter2" not in envelope
+
+
+async def every_event(rig: Rig) -> AsyncIterator[bytes]:
+    for envelope in await rig.journal.read_all():
+        yield msgspec.json.encode(envelope.event)

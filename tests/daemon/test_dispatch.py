@@ -1,0 +1,151 @@
+"""The one executor behind every door: it never raises, decides again when overtaken, and runs a keyed wish once."""
+
+from pathlib import Path
+
+import anyio
+import msgspec
+import pytest
+from blockbuster import blockbuster_ctx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.daemon.daemon_rig import Rig, running
+
+from genomed import commands
+from genomed.commands.context import Caller
+from genomed.entities.errors import ErrorBody, ErrorKind
+from genomed.entities.types import Role
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+NAMES = [module.NAME for module in commands.commands() if module.NAME != "genome/log-export"]
+
+
+def plausible(name: str) -> st.SearchStrategy[object]:
+    """Objects with the command's own field names and anything in them."""
+    module = commands.command(name)
+    assert module is not None
+    fields = [field.encode_name for field in msgspec.structs.fields(module.Params)]
+    return st.dictionaries(st.sampled_from([*fields, "surprise"]), JSON, max_size=len(fields) + 1)
+
+
+async def test_no_params_whatever_make_it_raise_or_call_itself_broken(tmp_path: Path) -> None:
+    """Hypothesis draws; one rig answers, so that what one call left behind meets the next."""
+    wishes: list[tuple[str, object]] = []
+
+    @settings(max_examples=400, database=None)
+    @given(data=st.data())
+    def draw(data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(NAMES))
+        wishes.append((name, data.draw(plausible(name) | JSON)))
+
+    draw()
+    async with running(tmp_path / "d") as rig:
+        for name, params in wishes:
+            reply = await rig.execute(name, params)
+            if isinstance(reply.error, ErrorBody):
+                assert reply.error.kind is not ErrorKind.INTERNAL, (name, params)
+        assert (await rig.call("log-verify"))["ok"] is True
+
+
+async def test_an_unforeseen_error_is_told_without_its_secrets(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(tmp_path / "d", courier=False) as rig:
+        dataset_id = await rig.dataset()
+        (rig.data_dir / "datasets" / dataset_id / "train.jsonl").unlink()
+        reply = await rig.execute("dataset-show", {"datasetId": dataset_id})
+    assert isinstance(reply.error, ErrorBody)
+    assert reply.error.kind is ErrorKind.INTERNAL
+    assert str(tmp_path) not in reply.error.message
+    assert "command failed command=genome/dataset-show" in caplog.text
+
+
+@pytest.mark.parametrize("params", [[], "text", 5, True])
+async def test_params_that_are_no_object_are_refused(tmp_path: Path, params: object) -> None:
+    async with running(tmp_path / "d") as rig:
+        assert (await rig.refused("overview", params)).kind == "invalid_request"
+
+
+@pytest.mark.parametrize("key", ["", "k" * 257])
+async def test_a_key_of_no_or_too_many_characters_is_refused(tmp_path: Path, key: str) -> None:
+    async with running(tmp_path / "d") as rig:
+        reply = await rig.execute("overview", key=key)
+        assert isinstance(reply.error, ErrorBody)
+        assert reply.error.field == "idempotencyKey"
+
+
+async def test_a_key_whose_first_use_was_refused_may_be_used_again(tmp_path: Path) -> None:
+    async with running(tmp_path / "d", triggers=False) as rig:
+        bucket_id = await rig.rule()
+        refused = await rig.execute("bucket-flush", {"bucketId": bucket_id}, key="k")
+        assert isinstance(refused.error, ErrorBody)
+        await rig.captures(12)
+        assert await rig.call("bucket-flush", {"bucketId": bucket_id}, key="k")
+
+
+async def test_writers_of_one_stream_that_meet_all_get_their_turn(tmp_path: Path) -> None:
+    async with running(tmp_path / "d") as rig:
+        one = (await rig.capture(1))["interactionId"]
+
+        async def judge(n: int) -> None:
+            await rig.call("capture-feedback", {"interactionId": one, "kind": "score", "score": n / 10})
+
+        async with anyio.create_task_group() as tasks:
+            for n in range(8):
+                tasks.start_soon(judge, n)
+        assert (await rig.types(f"interaction/{one}")).count("interaction.feedback_given") == 8
+
+
+async def test_every_role_may_do_what_lies_below_it_and_nothing_above(tmp_path: Path) -> None:
+    rank = list(Role)
+    async with running(tmp_path / "d") as rig:
+        for module in commands.commands():
+            for role in Role:
+                reply = await rig.execute(module.NAME, {"surprise": 1}, caller=Caller(actor="uid:7", role=role))
+                assert isinstance(reply.error, ErrorBody)
+                allowed = rank.index(role) >= rank.index(module.ROLE)
+                assert (reply.error.kind is ErrorKind.FORBIDDEN) is not allowed, (module.NAME, role)
+
+
+async def test_what_a_command_wrote_and_its_answer_are_one_transaction(tmp_path: Path) -> None:
+    """The receipt of an answered key lies in the journal, so that a new daemon replays it."""
+    said = {"personaId": "ada", "domain": "sums", "input": "1", "output": "2"}
+    async with running(tmp_path / "d") as rig:
+        first = await rig.execute("capture-interaction", said, key="k")
+        head = rig.journal.head()
+    async with running(tmp_path / "d") as rig:
+        again = await rig.execute("capture-interaction", said, key="k")
+        assert isinstance(first.result, msgspec.Raw)
+        assert isinstance(again.result, msgspec.Raw)
+        assert (bytes(again.result), again.replayed, rig.journal.head()) == (bytes(first.result), True, head)
+
+
+async def test_nothing_of_a_busy_life_blocks_the_event_loop(tmp_path: Path) -> None:
+    async with running(tmp_path / "d") as rig:
+        await busy_life(rig, persona="warming")  # modules that load when first used may block once
+        with blockbuster_ctx("genomed"):
+            await busy_life(rig, persona="ada")
+
+
+async def busy_life(rig: Rig, *, persona: str) -> None:
+    """Captures, a trigger, a job that fails, its retry, a dataset, an overview."""
+    template = {"method": {"type": "lora"}, "metadata": {"failAtStep": 2}}
+    rule = {"provider": "simulated", "minExamples": 12, "template": template}
+    where = {"personaId": persona, "domain": "sums", "baseModel": "tiny"}
+    bucket_id = (await rig.call("trigger-set", where | {"rule": rule}))["bucketId"]
+    await rig.captures(12, persona=persona)
+
+    async def fired() -> bool:
+        [bucket] = (await rig.call("bucket-status", {"bucketId": bucket_id}))["buckets"]
+        return bucket["lastJobId"] is not None
+
+    await rig.until(fired, "the trigger")
+    [bucket] = (await rig.call("bucket-status", {"bucketId": bucket_id}))["buckets"]
+    assert (await rig.ended(bucket["lastJobId"])).status == "failed"
+    await rig.call("dataset-create", {"bucketId": bucket_id})
+    await rig.call("job-retry", {"jobId": bucket["lastJobId"]})
+    assert (await rig.ended(bucket["lastJobId"])).status == "succeeded"
+    await rig.call("overview")
