@@ -1,5 +1,7 @@
 """Events in a sentence, for people: job-events, the CLI's watch, logs. Pure."""
 
+from math import isfinite
+
 from msgspec import Struct
 
 from genomed.entities import events as e
@@ -40,7 +42,9 @@ def progress_line(progress: Progress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`45s`, `3m10s`, `2h05m`."""
+    """`45s`, `3m10s`, `2h05m`; a number that is none says so."""
+    if not isfinite(seconds):
+        return "unknown"
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"

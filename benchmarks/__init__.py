@@ -1,0 +1,1 @@
+"""What genomed costs, beside what one would use instead. `python -m benchmarks` prints the tables."""

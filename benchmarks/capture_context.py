@@ -1,0 +1,36 @@
+"""As much of the daemon's context as a command needs that looks nothing up: the journal, ids, a salt, a base model."""
+
+from pathlib import Path
+from typing import cast
+
+from genomed import commands
+from genomed.commands.context import Caller, Context, Maintenance
+from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.dispatch import Dispatch
+from genomed.daemon.journal import Journal
+from genomed.daemon.provider_table import ProviderTable
+from genomed.daemon.serve import new_id, now_us
+from genomed.entities.trigger_rule import TriggerRule
+
+
+def capturing_dispatch(journal: Journal, folder: Path) -> Dispatch:
+    providers = ProviderTable(folder, settings={}, allowed=(), now_us=now_us)
+    datasets = DatasetStore(folder / "datasets")
+
+    def context(caller: Caller, given: dict[str, object]) -> Context:
+        return Context(
+            log=journal,
+            providers=providers,
+            datasets=datasets,
+            maintenance=cast(Maintenance, None),
+            now_us=now_us,
+            new_id=new_id,
+            salt=lambda: "0" * 32,
+            caller=caller,
+            default_base_model="benchmark-model",
+            default_rule=TriggerRule(),
+            catalogue=commands.commands,
+            given=given,
+        )
+
+    return Dispatch(journal, context)
