@@ -4,6 +4,7 @@ Which examples are in it follows from the interactions' events and these; the re
 One job per bucket at a time; a reservation ends exactly once, consumed or returned.
 """
 
+from functools import lru_cache
 from hashlib import sha256
 from typing import assert_never
 
@@ -46,6 +47,7 @@ class Bucket(Struct, frozen=True, kw_only=True, rename="camel"):
     held_back_position: int = 0
 
 
+@lru_cache(maxsize=4096)
 def bucket_id(key: BucketKey) -> BucketId:
     """The same persona, domain and base model always give the same id."""
     digest = sha256(f"{key.persona_id}\0{key.domain}\0{key.base_model}".encode()).digest()

@@ -19,13 +19,13 @@ CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 RANDOM_BYTES = 10
 
 
+_PAIRS = tuple(high + low for high in CROCKFORD for low in CROCKFORD)
+"""Two digits at a time: ids are made for every event, and this was the dearest call of an append, measured."""
+
+
 def base32(number: int, digits: int) -> str:
-    """`number` as exactly `digits` base-32 digits, most significant first; higher digits are cut."""
-    letters = []
-    for _ in range(digits):
-        letters.append(CROCKFORD[number & 31])
-        number >>= 5
-    return "".join(reversed(letters))
+    """`number` as exactly `digits` base-32 digits, most significant first; higher digits are cut. digits: even."""
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(5 * digits - 10, -1, -10)])
 
 
 def time_ordered_id(prefix: str, *, at_us: int, entropy: bytes) -> str:
