@@ -64,6 +64,15 @@ class Lesson(Struct, frozen=True, kw_only=True):
     origin: str
 
 
+class Lineage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where a row came from. origin: an interaction's id, or a line of the imported file. heldOut: never trained on."""
+
+    row_id: str
+    origin: str
+    group: str
+    held_out: bool
+
+
 class FrozenFiles(Struct, frozen=True, kw_only=True):
     """A dataset as it lies on disk. sizes in bytes, hashes sha256 hex."""
 
@@ -93,6 +102,10 @@ class DatasetFolder(Protocol):
 
     async def preview(self, dataset_id: str, *, limit: int) -> list[str]:
         """The first rows of the training part, as JSON lines."""
+        ...
+
+    async def lineage(self, dataset_id: str, *, after: int, limit: int) -> list[Lineage]:
+        """What made each row, in the order in which the rows were frozen, after the first `after` of them."""
         ...
 
     def train_path(self, dataset_id: str) -> str: ...

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from genomed.commands.context import Context, as_text, load_as
+from genomed.commands.context import Context, Lineage, as_text, load_as
 from genomed.entities.configuration import Name
 from genomed.entities.dataset import Dataset
 from genomed.entities.facts import DatasetSource
@@ -16,8 +16,12 @@ ROLE = Role.READ
 
 
 class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """lineageRows, lineageAfter: how many rows to trace, and behind how many; all of them, page by page."""
+
     dataset_id: Name
     preview_rows: Annotated[int, Meta(ge=0, le=100)] = 3
+    lineage_rows: Annotated[int, Meta(ge=0, le=1000)] = 0
+    lineage_after: Annotated[int, Meta(ge=0)] = 0
 
 
 class DatasetView(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -37,10 +41,14 @@ class DatasetView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
-    """preview: rows of the training part as JSON text. jobs, layers: those that learned from it."""
+    """preview: rows of the training part as JSON text. lineage: for each traced row, what made it.
+
+    jobs, layers: those that learned from it.
+    """
 
     dataset: DatasetView
     preview: tuple[str, ...]
+    lineage: tuple[Lineage, ...]
     jobs: tuple[str, ...]
     layers: tuple[str, ...]
 
@@ -50,12 +58,14 @@ async def run(params: Params, context: Context) -> Result:
     what = f"dataset {params.dataset_id}"
     dataset, _ = await load_as(context, f"dataset/{params.dataset_id}", Dataset, what=what)
     preview = await context.datasets.preview(params.dataset_id, limit=params.preview_rows)
+    lineage = await context.datasets.lineage(params.dataset_id, after=params.lineage_after, limit=params.lineage_rows)
     jobs = await context.log.query(
         "SELECT job_id, layer_id FROM jobs WHERE dataset_id = ? ORDER BY job_id", (params.dataset_id,)
     )
     return Result(
         dataset=dataset_view(params.dataset_id, dataset),
         preview=tuple(preview),
+        lineage=tuple(lineage),
         jobs=tuple(as_text(job) for job, _ in jobs),
         layers=tuple(as_text(layer) for _, layer in jobs if layer is not None),
     )

@@ -18,7 +18,7 @@ import anyio.to_thread
 import msgspec
 from msgspec import Struct
 
-from genomed.commands.context import FrozenFiles, Lesson
+from genomed.commands.context import FrozenFiles, Lesson, Lineage
 from genomed.daemon.jsonl_import import RowFile
 from genomed.entities.dataset import dataset_id, held_out
 from genomed.entities.errors import Capacity, InvalidRequest, Problem
@@ -71,6 +71,13 @@ class DatasetStore:
         def work() -> list[str]:
             with (self._folder / dataset_id / TRAIN).open(encoding="utf-8") as lines:
                 return [line.rstrip("\n") for line in islice(lines, limit)]
+
+        return await anyio.to_thread.run_sync(work)
+
+    async def lineage(self, dataset_id: str, *, after: int, limit: int) -> list[Lineage]:
+        def work() -> list[Lineage]:
+            with (self._folder / dataset_id / LINEAGE).open("rb") as lines:
+                return [msgspec.json.decode(line, type=Lineage) for line in islice(lines, after, after + limit)]
 
         return await anyio.to_thread.run_sync(work)
 
@@ -165,7 +172,7 @@ def _lineage(path: Path, kept: Sequence[_Kept], sides: Sequence[bool]) -> str:
     digest = sha256()
     with path.open("wb") as out:
         for row, out_of_training in zip(kept, sides, strict=True):
-            entry = {"rowId": row.row_id, "origin": row.origin, "group": row.group, "heldOut": out_of_training}
+            entry = Lineage(row_id=row.row_id, origin=row.origin, group=row.group, held_out=out_of_training)
             line = msgspec.json.encode(entry) + b"\n"
             digest.update(line)
             out.write(line)
