@@ -201,12 +201,12 @@ def _with_attempt(job: Job, state: str, provider_job_id: str | None = None) -> t
 
 def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
     match event:
+        case ProgressReported() | CheckpointCommitted() | SideJudged() | TrainingFinished() | VerdictReached():
+            return _measured(job, event, at_us)
         case SubmissionIntended() | SubmissionUnknown() | SubmissionNotFound() | SubmissionDeferred() | JobSubmitted():
             return _submission(job, event, at_us)
         case StatusReported() | UnknownStatusReported():
             return _reported(job, event, at_us)
-        case ProgressReported() | CheckpointCommitted() | SideJudged() | TrainingFinished() | VerdictReached():
-            return _measured(job, event, at_us)
         case PauseRequested() | CancelRequested():
             return _asked(job, event, at_us)
         case WorkerLost(reason=reason):
