@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from genomed.cli.arguments import Json
@@ -106,6 +106,8 @@ def test_any_result_can_be_shown(result: dict[str, Json]) -> None:
 
 
 @given(st.lists(st.floats()))
+@example([1.7e308, -1.7e308])
+@example([5e-324, 0.0])
 def test_a_sparkline_has_a_block_per_finite_value(values: list[float]) -> None:
     line = sparkline(values)
     assert set(line) <= set(BLOCKS)

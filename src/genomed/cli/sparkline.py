@@ -11,7 +11,8 @@ def sparkline(values: Sequence[float], *, most: int = 24) -> str:
     shown = [value for value in values if isfinite(value)][-most:]
     if not shown:
         return ""
-    low, high = min(shown), max(shown)
-    if low == high:
+    halves = [value / 2 for value in shown]  # so that no difference is larger than a number can be
+    low, span = min(halves), max(halves) - min(halves)
+    if span == 0:
         return BLOCKS[0] * len(shown)
-    return "".join(BLOCKS[round((value - low) / (high - low) * (len(BLOCKS) - 1))] for value in shown)
+    return "".join(BLOCKS[round((half - low) / span * (len(BLOCKS) - 1))] for half in halves)
