@@ -26,7 +26,7 @@ from genomed.daemon.journal import Journal, open_journal
 from genomed.daemon.journal_file import DATABASE_FILE, WRITER_PRAGMAS
 from genomed.daemon.read_model_port import Fold, ReadModels
 from genomed.daemon.read_models import GenomeReadModels
-from genomed.daemon.serve import new_id, now_us
+from genomed.daemon.serve import new_event_id, now_us
 from genomed.entities.envelope import Blob, Cause, Envelope, Write, blob_of
 from genomed.entities.event_codec import encode
 from genomed.entities.events import Event, ProgressReported
@@ -145,7 +145,7 @@ def _journal(folder: Path, models: ReadModels, make: Append, written: Written, s
 
 
 async def _journal_rate(folder: Path, models: ReadModels, make: Append, seconds: float) -> tuple[float, float]:
-    async with open_journal(folder, read_models=models, now_us=now_us, new_event_id=lambda: new_id("ev")) as journal:
+    async with open_journal(folder, read_models=models, now_us=now_us, new_event_id=new_event_id) as journal:
         began = time.perf_counter()
 
         async def caller(name: int) -> None:

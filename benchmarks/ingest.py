@@ -27,7 +27,7 @@ from genomed.commands.context import Caller
 from genomed.daemon.journal import open_journal
 from genomed.daemon.journal_file import WRITER_PRAGMAS
 from genomed.daemon.read_models import GenomeReadModels
-from genomed.daemon.serve import new_id, now_us
+from genomed.daemon.serve import new_event_id, now_us
 from genomed.entities.types import Role
 
 CALLERS = 64
@@ -143,7 +143,7 @@ def _raw(database: Path, texts: list[tuple[str, str]], batch: int) -> Sample:
 async def _dispatched(folder: Path, texts: list[tuple[str, str]], seconds: float) -> Sample:
     rmtree(folder, ignore_errors=True)
     async with open_journal(
-        folder, read_models=GenomeReadModels(), now_us=now_us, new_event_id=lambda: new_id("ev")
+        folder, read_models=GenomeReadModels(), now_us=now_us, new_event_id=new_event_id
     ) as journal:
         dispatch = capturing_dispatch(journal, folder)
         ours = Caller(actor="uid:1000", role=Role.ADMIN)

@@ -22,7 +22,7 @@ from genomed.daemon.journal import Journal, open_journal
 from genomed.daemon.journal_file import DATABASE_FILE, open_snapshot
 from genomed.daemon.projector import Projector, stored_rows
 from genomed.daemon.read_models import GenomeReadModels
-from genomed.daemon.serve import new_id, now_us
+from genomed.daemon.serve import new_event_id, now_us
 from genomed.entities.configuration import (
     DatasetsSection,
     JobConfiguration,
@@ -96,9 +96,7 @@ def run(scope: Scope) -> list[Table]:
 
 async def _make(folder: Path, count: int) -> int:
     """The log, and how many bytes of JSON it holds."""
-    async with open_journal(
-        folder, read_models=NoModels(), now_us=now_us, new_event_id=lambda: new_id("ev")
-    ) as journal:
+    async with open_journal(folder, read_models=NoModels(), now_us=now_us, new_event_id=new_event_id) as journal:
         jobs = count // len(job_life(0))
         async with anyio.create_task_group() as tasks:
             for lane in range(2):  # one is prepared while the other is written

@@ -21,7 +21,7 @@ from genomed.commands.context import Caller
 from genomed.daemon.dispatch import Reply
 from genomed.daemon.journal import Journal, open_journal
 from genomed.daemon.read_models import GenomeReadModels
-from genomed.daemon.serve import Parts, assembled, bound_socket, doors, new_id
+from genomed.daemon.serve import Parts, assembled, bound_socket, doors, new_event_id, new_id
 from genomed.daemon.settings import Settings
 from genomed.entities.errors import ErrorBody
 from genomed.entities.ids import submission_key
@@ -198,7 +198,7 @@ async def running(
     clock = Clock()
     settings = settings_in(data_dir, given=given)
     async with AsyncExitStack() as stack:
-        opened = open_journal(data_dir, read_models=GenomeReadModels(), now_us=clock, new_event_id=lambda: new_id("ev"))
+        opened = open_journal(data_dir, read_models=GenomeReadModels(), now_us=clock, new_event_id=new_event_id)
         journal = await stack.enter_async_context(opened)
         parts = assembled(settings, journal_seen_by_parts(journal), clock=clock)
         tasks = await stack.enter_async_context(anyio.create_task_group())

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genomed.entities.envelope import blob_of, stream_kind
-from genomed.entities.ids import CROCKFORD, RANDOM_BYTES, base32, time_ordered_id
+from genomed.entities.ids import CROCKFORD, RANDOM_BYTES, base32, event_id, time_ordered_id
 
 ENTROPY = st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES)
 TIMES_US = st.integers(0, (1 << 48) * 1000 - 1)
@@ -40,6 +40,13 @@ def test_an_id_is_made_of_exactly_enough_randomness(size: int) -> None:
 @given(st.integers(0, 32**6 - 1), st.integers(0, 32**6 - 1))
 def test_base_32_sorts_like_the_number(one: int, other: int) -> None:
     assert (base32(one, 6) < base32(other, 6)) == (one < other)
+
+
+@given(st.integers(0, 2**56 - 1), st.integers(0, 2**56 - 1))
+def test_event_ids_sort_by_time_and_keep_their_length(one: int, other: int) -> None:
+    ids = [event_id(at_us=at, entropy=bytes(RANDOM_BYTES)) for at in (one, other)]
+    assert (ids[0] < ids[1]) == (one < other)
+    assert {len(made) for made in ids} == {len("ev-") + 14 + 2 * RANDOM_BYTES}
 
 
 def test_letters_that_are_misread_are_not_used() -> None:

@@ -34,7 +34,7 @@ from genomed.daemon.read_models import GenomeReadModels
 from genomed.daemon.settings import Settings
 from genomed.daemon.triggers import Triggers
 from genomed.entities.errors import Conflict
-from genomed.entities.ids import RANDOM_BYTES, time_ordered_id
+from genomed.entities.ids import RANDOM_BYTES, event_id, time_ordered_id
 from genomed.entities.types import Role
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,10 @@ def new_id(prefix: str) -> str:
     return time_ordered_id(prefix, at_us=now_us(), entropy=secrets.token_bytes(RANDOM_BYTES))
 
 
+def new_event_id() -> str:
+    return event_id(at_us=now_us(), entropy=secrets.token_bytes(RANDOM_BYTES))
+
+
 async def serve(settings: Settings, *, accept_loss: bool = False) -> None:
     """Until SIGTERM or SIGINT. Raises GenomeError when the folder or the socket cannot be had."""
     data_dir = Path(settings.data_dir)
@@ -60,7 +64,7 @@ async def serve(settings: Settings, *, accept_loss: bool = False) -> None:
         data_dir,
         read_models=GenomeReadModels(),
         now_us=now_us,
-        new_event_id=lambda: new_id("ev"),
+        new_event_id=new_event_id,
         accept_loss=accept_loss,
     ) as journal:
         listening = bound_socket(Path(settings.socket))

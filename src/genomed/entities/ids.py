@@ -38,6 +38,11 @@ def time_ordered_id(prefix: str, *, at_us: int, entropy: bytes) -> str:
     return f"{prefix}-{base32(at_us // 1000, 10)}{base32(int.from_bytes(entropy, 'big'), 16)}"
 
 
+def event_id(*, at_us: int, entropy: bytes) -> str:
+    """`ev-` and hex digits: 56 bits of microseconds, then the random ones. Nobody types it, and it is made most often."""
+    return f"ev-{at_us:014x}{entropy.hex()}"
+
+
 def submission_key(job_id: str, attempt: int) -> str:
     """The key by which a provider can be asked whether this attempt was accepted.
 
