@@ -39,7 +39,7 @@ def time_ordered_id(prefix: str, *, at_us: int, entropy: bytes) -> str:
 
 
 def event_id(*, at_us: int, entropy: bytes) -> str:
-    """`ev-` and hex digits: 56 bits of microseconds, then the random ones. Nobody types it, and it is made most often."""
+    """`ev-` and hex digits: 56 bits of microseconds, then the random ones. Made most often, typed by nobody."""
     return f"ev-{at_us:014x}{entropy.hex()}"
 
 
