@@ -147,18 +147,31 @@ def restore_lora(model: Model, weights: Path) -> None:
     import_module("peft").set_peft_model_state_dict(model, state, adapter_name="default")
 
 
-def sft_trainer(**options: object) -> Trainer:
-    return _trainer("SFT", options)
+def trainer(
+    kind: str,
+    settings: Mapping[str, object],
+    *,
+    model: Model,
+    tokenizer: Tokenizer,
+    rows: Dataset,
+    held_out: Sequence[Mapping[str, object]],
+    layer: object,
+    listener: "Listener",
+) -> Trainer:
+    """kind: `SFT` or `DPO`, as TRL names its trainers.
 
-
-def dpo_trainer(**options: object) -> Trainer:
-    return _trainer("DPO", options)
-
-
-def _trainer(kind: str, options: dict[str, object]) -> Trainer:
+    layer: the LoRA to put on a plain model; None for full training or for a model that carries one already.
+    """
     trl = import_module("trl")
-    settings = getattr(trl, f"{kind}Config")(**cast(dict[str, object], options.pop("settings")))
-    built = getattr(trl, f"{kind}Trainer")(args=settings, **options)
+    built = getattr(trl, f"{kind}Trainer")(
+        args=getattr(trl, f"{kind}Config")(**settings),
+        model=model,
+        processing_class=tokenizer,
+        train_dataset=rows,
+        eval_dataset=dataset(held_out) if held_out else None,
+        peft_config=layer,
+        callbacks=[callback(listener)],
+    )
     built.remove_callback(import_module("transformers").PrinterCallback)
     return cast(Trainer, built)
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from . import checkpoints, dpo, engine, layer_files, model, rows, settings, sft
+from . import checkpoints, dpo, engine, layer_files, model, rows, settings
 from .callbacks import Watch
 from .checkpoints import Checkpoint
 from .engine import Dataset, Model, Tokenizer, Trainer
@@ -218,10 +218,9 @@ def _train(
         restore=restore if pairwise and layer is None and spec.method.type != "full" else None,
     )  # fmt: skip
     held_out = material.held_out.rows if material.held_out and chosen.evaluate_at else ()
-    build = dpo.trainer if pairwise else sft.trainer
     try:
-        trainer = build(
-            {**chosen.trainer, "output_dir": str(shared.checkpoints)},
+        trainer = engine.trainer(
+            "DPO" if pairwise else "SFT", {**chosen.trainer, "output_dir": str(shared.checkpoints)},
             model=started, tokenizer=tokenizer, rows=dataset, held_out=held_out, layer=layer, listener=watch,
         )  # fmt: skip
     except (ValueError, TypeError, ImportError) as refused:
