@@ -126,6 +126,10 @@ class Maintenance(Protocol):
 
     async def export(self, path: str) -> Head: ...
 
+    async def backup(self, path: str) -> Head:
+        """The head before the copy began."""
+        ...
+
     async def refresh(self, job_id: str) -> bool:
         """Ask the job's provider now; True when an answer came in time."""
         ...

@@ -1,6 +1,7 @@
 """What commands ask of the daemon as a whole: verify, export, a fresh poll, and waiting for a job."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -26,11 +27,14 @@ class DaemonMaintenance:
         return await self._journal.verify()
 
     async def export(self, path: str) -> Head:
-        try:
+        with _writing_to(path):
             return (await self._journal.export(Path(path))).head
-        except OSError as error:
-            problem = Problem(field="path", message=f"{path} cannot be written: {error.strerror}")
-            raise InvalidRequest.of([problem]) from error
+
+    async def backup(self, path: str) -> Head:
+        head = self._journal.head()
+        with _writing_to(path):
+            await self._journal.backup(Path(path))
+        return head
 
     async def refresh(self, job_id: str) -> bool:
         return await self._courier.refresh(job_id, timeout_s=REFRESH_TIMEOUT_S)
@@ -50,3 +54,13 @@ class DaemonMaintenance:
         if not isinstance(state, Job):
             raise Internal(f"job {job_id} is not in the log")
         return state
+
+
+@contextmanager
+def _writing_to(path: str) -> Iterator[None]:
+    """Raises InvalidRequest where the operating system refuses."""
+    try:
+        yield
+    except OSError as error:
+        problem = Problem(field="path", message=f"{path} cannot be written: {error.strerror}")
+        raise InvalidRequest.of([problem]) from error
