@@ -4,17 +4,19 @@ from pathlib import Path
 from typing import cast
 
 from genomed import commands
-from genomed.commands.context import Caller, Context, Maintenance
+from genomed.commands.context import Caller, Context, Maintenance, Presets
+from genomed.daemon.assembly import new_id, now_us
 from genomed.daemon.dataset_store import DatasetStore
 from genomed.daemon.dispatch import Dispatch
 from genomed.daemon.journal import Journal
 from genomed.daemon.provider_table import ProviderTable
-from genomed.daemon.serve import new_id, now_us
+from genomed.daemon.secret_store import SecretStore
+from genomed.entities.budget import Budget
 from genomed.entities.trigger_rule import TriggerRule
 
 
 def capturing_dispatch(journal: Journal, folder: Path) -> Dispatch:
-    providers = ProviderTable(folder, settings={}, allowed=(), now_us=now_us)
+    providers = ProviderTable(folder, settings={}, allowed=(), now_us=now_us, secrets=SecretStore({}))
     datasets = DatasetStore(folder / "datasets")
 
     def context(caller: Caller, given: dict[str, object]) -> Context:
@@ -23,12 +25,16 @@ def capturing_dispatch(journal: Journal, folder: Path) -> Dispatch:
             providers=providers,
             datasets=datasets,
             maintenance=cast(Maintenance, None),
+            presets=cast(Presets, None),
             now_us=now_us,
             new_id=new_id,
             salt=lambda: "0" * 32,
             caller=caller,
             default_base_model="benchmark-model",
             default_rule=TriggerRule(),
+            budget=Budget(),
+            confirm={},
+            job_secrets=frozenset(),
             catalogue=commands.commands,
             given=given,
         )

@@ -24,10 +24,10 @@ from benchmarks.processes import HEALTH, daemon_command, serving
 from benchmarks.side_by_side import Contender, Goal, Sample, Scope, Table, interleaved
 from benchmarks.socket_client import ask_once, asked, post
 from genomed.commands.context import Caller
+from genomed.daemon.assembly import new_event_id, now_us
 from genomed.daemon.journal import open_journal
 from genomed.daemon.journal_file import WRITER_PRAGMAS
 from genomed.daemon.read_models import GenomeReadModels
-from genomed.daemon.serve import new_event_id, now_us
 from genomed.entities.types import Role
 
 CALLERS = 64

@@ -17,12 +17,12 @@ import msgspec
 
 from benchmarks.appends import CAUSE, NoModels
 from benchmarks.side_by_side import Contender, Goal, Sample, Scope, Table, interleaved
+from genomed.daemon.assembly import new_event_id, now_us
 from genomed.daemon.event_rows import envelope_from
 from genomed.daemon.journal import Journal, open_journal
 from genomed.daemon.journal_file import DATABASE_FILE, open_snapshot
 from genomed.daemon.projector import Projector, stored_rows
 from genomed.daemon.read_models import GenomeReadModels
-from genomed.daemon.serve import new_event_id, now_us
 from genomed.entities.configuration import (
     DatasetsSection,
     JobConfiguration,
@@ -48,7 +48,7 @@ from genomed.entities.events import (
 )
 from genomed.entities.facts import Artifact, EffectiveField, Judgement, Progress, Verdict
 from genomed.entities.job import Job, evolve
-from genomed.entities.ports import Loaded
+from genomed.entities.journal_port import Loaded
 from genomed.entities.types import JobPhase, JobStatus, RowKind, TrainingMethod
 
 EVENTS, QUICK_EVENTS = 1_000_000, 40_000

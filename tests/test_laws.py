@@ -18,8 +18,16 @@ SRC = ROOT / "src" / "genomed"
 DOORS = ("daemon", "adapters", "entities", "commands")
 PYTHON_FOLDERS = ("src", "tests", "benchmarks", "examples")
 
-# The rims of the house: one request, one job, one worker process. Only there an unforeseen failure becomes a report.
-RIMS = ("daemon/dispatch.py", "daemon/courier.py", "daemon/triggers.py", "training/__main__.py")
+# The rims of the house: one request, one job, one deployment, one worker process.
+# Only there an unforeseen failure becomes a report.
+RIMS = (
+    "daemon/dispatch.py",
+    "daemon/courier.py",
+    "daemon/triggers.py",
+    "daemon/deployments.py",
+    "training/__main__.py",
+    "adapters/_plug_ins.py",
+)
 
 ENGINES_AND_SDKS = {
     "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "safetensors", "numpy", "pandas",

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import msgspec
+from tests.adapters.plain_secrets import PlainSecrets
 
 from genomed.adapters import local
 from genomed.adapters.local import worker_process
@@ -100,6 +101,7 @@ class Bench:
             layers_dir=str(self.root / "layers"),
             settings=self.settings,
             now_us=lambda: int((time.time() + self.ahead_s) * 1e6),
+            secrets=PlainSecrets({}),
         )
         self._made.append(local.provider(context))  # kept: its handles reap what it started
         return self._made[-1]

@@ -7,8 +7,8 @@ import pytest
 from tests.adapters.local_bench import JOB, STARTED, Bench
 
 from genomed.adapters.local.availability import Probe, capabilities_of, read_probe
-from genomed.adapters.local.local_settings import LocalSettings
 from genomed.adapters.local.objections import objections
+from genomed.adapters.local.settings import LocalSettings
 from genomed.adapters.local.translation import translation
 from genomed.entities.errors import InvalidRequest
 from genomed.entities.types import ModelPrecision, OptimizationFeature, TrainingMethod
@@ -142,7 +142,7 @@ async def test_a_missing_interpreter_is_a_reason(bench: Bench) -> None:
     capabilities = await bench.provider().capabilities()
     assert not capabilities.available
     assert "/nowhere/python" in (capabilities.reason or "")
-    result = await bench.provider().check(bench.configuration(), bench.dataset())
+    result = await bench.provider().check(bench.configuration(), bench.dataset(), asked=())
     assert "/nowhere/python" in result.errors[0].message
 
 
@@ -169,13 +169,13 @@ async def test_the_interpreter_is_asked_once_until_the_answer_is_old(bench: Benc
 
 async def test_a_module_the_model_has_not_is_refused_with_those_it_has(bench: Bench) -> None:
     method = {"type": "lora", "loraConfig": {"trainableModules": "q_proj, w_proj"}}
-    result = await bench.provider().check(bench.configuration(method=method), bench.dataset())
+    result = await bench.provider().check(bench.configuration(method=method), bench.dataset(), asked=())
     assert [problem.field for problem in result.errors] == ["method.loraConfig.trainableModules"]
     assert "w_proj; it has q_proj, up_proj" in result.errors[0].message
 
 
 async def test_without_held_out_rows_there_is_a_warning(bench: Bench) -> None:
-    result = await bench.provider().check(bench.configuration(), bench.dataset(evalRows=0))
+    result = await bench.provider().check(bench.configuration(), bench.dataset(evalRows=0), asked=())
     assert result.valid
     assert [warning.field for warning in result.warnings] == ["schedule.evaluations"]
 

@@ -105,7 +105,7 @@ def test_this_machine_has_memory() -> None:
 
 async def test_a_run_that_cannot_fit_is_refused_in_numbers(bench: Bench) -> None:
     bench.settings["memory_reserve_bytes"] = 1 << 50
-    result = await bench.provider().check(bench.configuration(method={"type": "full"}), bench.dataset())
+    result = await bench.provider().check(bench.configuration(method={"type": "full"}), bench.dataset(), asked=())
     assert result.kind is ErrorKind.CAPACITY
     assert [problem.field for problem in result.errors] == ["model.baseModel"]
     assert "weights 0.00" in result.errors[0].message
@@ -114,7 +114,7 @@ async def test_a_run_that_cannot_fit_is_refused_in_numbers(bench: Bench) -> None
 
 async def test_a_plain_objection_outranks_memory(bench: Bench) -> None:
     bench.settings["memory_reserve_bytes"] = 1 << 50
-    result = await bench.provider().check(bench.configuration(metadata={"nonsense": 1}), bench.dataset())
+    result = await bench.provider().check(bench.configuration(metadata={"nonsense": 1}), bench.dataset(), asked=())
     assert result.kind is ErrorKind.UNSUPPORTED
     assert [problem.field for problem in result.errors] == ["metadata.nonsense", "model.baseModel"]
 

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from tests.adapters.local_bench import JOB, Bench, accepted, bench_in, json_in, names_in, poll_until
 
 from genomed.adapters.local.base_model import read_model
-from genomed.adapters.local.local_settings import WORKER
 from genomed.adapters.local.memory import estimate, workload
+from genomed.adapters.local.settings import WORKER
 from genomed.entities.ports import Accepted, LayerRequest, Snapshot, Submission
 from genomed.entities.types import TERMINAL, JobPhase, JobStatus, ModelPrecision, RowKind
 
@@ -97,7 +97,7 @@ async def test_this_interpreter_can_train_and_says_with_what(trained: Bench) -> 
     assert capabilities.versions["torch"]
     assert capabilities.hardware["memoryBytes"]
     configuration = trained.configuration(**TRAINING)
-    assert (await trained.provider().check(configuration, trained.dataset())).errors == ()
+    assert (await trained.provider().check(configuration, trained.dataset(), asked=())).errors == ()
 
 
 async def test_a_real_run_is_told_judged_and_published(trained: Bench) -> None:

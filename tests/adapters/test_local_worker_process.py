@@ -50,7 +50,7 @@ async def test_a_worker_that_has_said_nothing_yet_is_known_to_a_new_daemon(bench
     started = (bench.attempt / "started.json").read_bytes()
     (bench.attempt / "started.json").unlink()
     newcomer = bench.provider()
-    assert isinstance(await newcomer.find(submission.key, job_id=JOB), Found)
+    assert isinstance(await newcomer.find(submission.key, job_id=JOB, intended_us=0), Found)
     assert await newcomer.submit(submission) == Accepted(provider_job_id=f"local-{submission.key}", adopted=True)
     (bench.attempt / "started.json").write_bytes(started)  # so that the test can end it
 
@@ -62,14 +62,14 @@ async def test_a_folder_whose_worker_was_never_started_is_absent_and_can_be_star
     for path in bench.attempt.iterdir():
         if path.is_file() and path.name != "spec.json":
             path.unlink()
-    assert await bench.provider().find(submission.key, job_id=JOB) == Absent()
+    assert await bench.provider().find(submission.key, job_id=JOB, intended_us=0) == Absent()
     assert await bench.provider().submit(submission) == Accepted(provider_job_id=f"local-{submission.key}")
 
 
 async def test_an_unknown_key_is_absent(bench: Bench) -> None:
     await bench.provider().submit(bench.submission())
-    assert await bench.provider().find("gn0000000000000000", job_id=JOB) == Absent()
-    assert await bench.provider().find(bench.submission().key, job_id="job-of-somebody-else") == Absent()
+    assert await bench.provider().find("gn0000000000000000", job_id=JOB, intended_us=0) == Absent()
+    assert await bench.provider().find(bench.submission().key, job_id="job-of-somebody-else", intended_us=0) == Absent()
 
 
 async def test_a_worker_that_dies_silently_is_lost_with_the_end_of_its_log(bench: Bench) -> None:

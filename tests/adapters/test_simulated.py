@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.adapters.local_bench import json_in
+from tests.adapters.plain_secrets import PlainSecrets
 
 from genomed.adapters import simulated
-from genomed.adapters._simulated_remote import RemoteJob
+from genomed.adapters.simulated.remote import RemoteJob
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import InvalidRequest, Transient
 from genomed.entities.facts import DatasetFacts
@@ -60,6 +61,7 @@ class Play:
             layers_dir=str(self.root / "layers"),
             settings={},
             now_us=lambda: int((time.time() + self.ahead_s) * 1e6),
+            secrets=PlainSecrets({}),
         )
         return simulated.provider(context)
 
@@ -83,7 +85,7 @@ class Play:
         )
 
     async def find(self, attempt: int = 1) -> LookupOutcome:
-        return await self.provider.find(submission_key(JOB, attempt), job_id=JOB)
+        return await self.provider.find(submission_key(JOB, attempt), job_id=JOB, intended_us=0)
 
     async def poll(self, attempt: int = 1) -> Snapshot:
         theirs = f"sim-{submission_key(JOB, attempt)}"

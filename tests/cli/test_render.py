@@ -84,12 +84,73 @@ def test_colour_is_added_around_a_status_and_only_when_asked_for() -> None:
         ("lift", 0.30000000000000004, "0.3"),
         ("max", 4294967295.0, "4294967295"),
         ("ready", True, "yes"),
+        ("maxHourlyUsd", 1234.5, "$1,234.50"),
+        ("usd", 0, "$0.00"),
+        ("estimatedCost", 0.0123, "$0.0123"),
+        ("estimatedDuration", 3700, "1h01m"),
         ("methods", ["lora", "full"], "lora, full"),
         ("loss", [{"step": 1, "value": 2.0}, {"step": 2, "value": 1.0}], "█▁ 1 (2 points)"),
     ],
 )  # fmt: skip
 def test_a_value_is_shown_as_what_its_name_says(name: str, value: Json, shown: str) -> None:
     assert cell(name, value) == shown
+
+
+def test_settings_that_do_not_apply_are_counted_and_those_with_a_reason_are_shown() -> None:
+    rows: Json = [
+        {"field": "a", "disposition": "sent", "sent": 1},
+        {"field": "b", "disposition": "not_applicable"},
+        {"field": "c", "disposition": "not_applicable", "note": "since"},
+    ]
+    assert render({"fields": rows}) == (
+        "FIELD  SENT  DISPOSITION     NOTE\n"
+        "a      1     sent\n"
+        "c            not_applicable  since\n"
+        "and 1 that do not apply"
+    )
+
+
+def test_a_payload_is_shown_as_the_json_that_is_sent() -> None:
+    shown = render({"jobId": "j", "payload": {"model": "m", "file": "{upload:train}"}, "warnings": []})
+    assert shown == 'jobId  j\n\npayload:\n{\n  "model": "m",\n  "file": "{upload:train}"\n}'
+
+
+def test_findings_are_read_as_sentences_with_what_to_do() -> None:
+    finding: Json = {"level": "warning", "about": "job j", "message": "waits", "remedy": "genome/job-approve"}
+    shown = render({"ok": False, "findings": [finding]}, columns=20)
+    assert shown == "warning: job j waits\n    what to do: genome/job-approve\nok: no"
+
+
+def test_compared_answers_stand_one_under_the_other() -> None:
+    rows: Json = [
+        {
+            "prompt": "who?",
+            "tuned": {"text": "one\ntwo", "seconds": 1.5, "completionTokens": 2, "keywords": 1},
+            "base": {"text": None, "error": "gone"},
+            "keywords": 2,
+        }
+    ]
+    assert render({"layerId": "l", "comparisons": rows}).splitlines()[3:] == [
+        "> who?",
+        "tuned (1.5 s, 2 tokens, 1 of 2 keywords):",
+        "    one",
+        "    two",
+        "base:",
+        "    no answer: gone",
+    ]
+
+
+def test_a_list_of_another_shape_is_a_table_whatever_its_name() -> None:
+    assert render({"findings": [{"thingId": "a"}]}) == "THING ID\na"
+
+
+def test_sums_of_a_budget_say_which_window_they_are_of() -> None:
+    window: Json = {"settledUsd": 1.0, "reservedUsd": 0, "capUsd": None, "leftUsd": None}
+    shown = render(
+        {"scopes": [{"kind": "overall", "name": None, "caps": {"jobUsd": 5}, "day": window, "month": window}]}
+    )
+    assert shown.splitlines()[0].split("  ")[0] == "KIND"
+    assert "DAY SPENT  DAY HELD  MONTH SPENT  MONTH HELD" in shown
 
 
 def test_quiet_ids_are_those_of_the_rows_or_of_the_thing() -> None:

@@ -22,7 +22,7 @@ async def test_the_schema_of_params_is_in_wire_names_and_closed(quiet: Rig) -> N
     assert {"personaId", "warmStart", "waitS"} <= set(definition["properties"])
     assert definition["additionalProperties"] is False
     assert definition["required"] == ["personaId", "provider", "configuration"]
-    assert one["role"] == "operate"
+    assert one["role"] == "capture"
 
 
 async def test_what_a_command_answers_fits_the_schema_that_help_gives(rig: Rig) -> None:

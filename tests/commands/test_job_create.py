@@ -4,10 +4,16 @@ from collections.abc import AsyncIterator
 
 import anyio
 import msgspec
+import pytest
+from msgspec.structs import replace
 from tests.daemon.daemon_rig import Json, Rig, simulated
 
 from genomed.commands.context import Caller
+from genomed.entities.capabilities import ProviderCapabilities, Sunset
+from genomed.entities.configuration import CONFIGURATION_FIELDS
 from genomed.entities.errors import ErrorBody
+from genomed.entities.events import JobCreated
+from genomed.entities.facts import Estimate
 from genomed.entities.types import JobStatus, Role
 
 
@@ -114,11 +120,47 @@ async def test_what_does_not_exist_is_not_found(quiet: Rig) -> None:
     assert (missing.kind, missing.field) == ("not_found", "configuration.datasets.trainingFileId")
 
 
-async def test_a_reader_may_not_spend(quiet: Rig) -> None:
-    params = await asked(quiet)
-    for role in (Role.READ, Role.CAPTURE):
-        error = await quiet.refused("job-create", params, caller=Caller(actor="uid:7", role=role))
-        assert error.kind == "forbidden"
+async def test_a_reader_may_not_even_ask(quiet: Rig) -> None:
+    error = await quiet.refused("job-create", await asked(quiet), caller=Caller(actor="uid:7", role=Role.READ))
+    assert error.kind == "forbidden"
+
+
+async def test_what_an_agent_asks_for_waits_for_an_operator_wherever_it_would_run(rig: Rig) -> None:
+    reply = await rig.execute("job-create", await asked(rig), caller=Caller(actor="uid:7", role=Role.CAPTURE))
+    assert isinstance(reply.result, msgspec.Raw)
+    created = msgspec.json.decode(reply.result)
+    assert (created["approvalNeeded"], created["status"]) == (True, "queued")
+    other = await rig.create_job()
+    await rig.ended(other)
+    job = (await rig.call("job-status", {"jobId": created["jobId"]}))["job"]
+    assert (job["phase"], job["awaitingApproval"], job["attempt"]) == ("awaiting_approval", True, 0)
+
+
+async def test_what_an_operator_asks_for_does_not_wait(quiet: Rig) -> None:
+    for role in (Role.OPERATE, Role.ADMIN):
+        reply = await quiet.execute("job-create", await asked(quiet), caller=Caller(actor="uid:7", role=role))
+        assert isinstance(reply.result, msgspec.Raw)
+        assert msgspec.json.decode(reply.result)["approvalNeeded"] is False
+
+
+async def test_the_answer_tells_what_becomes_of_each_setting_and_what_it_is_thought_to_cost(quiet: Rig) -> None:
+    params = await asked(quiet, steps=7)
+    created = await quiet.call("job-create", params)
+    checked = await quiet.call("job-validate", {name: params[name] for name in ("provider", "configuration")})
+    for name in ("fields", "payload", "estimate", "estimatedCost", "estimatedDuration", "warnings", "simulated"):
+        assert created[name] == checked[name], name
+    assert set(CONFIGURATION_FIELDS) <= {field["field"] for field in created["fields"]}
+    assert (created["estimatedCost"], created["estimate"]["source"]) == (0, "free")
+    [opening] = await quiet.events(f"job/{created['jobId']}", JobCreated)
+    assert (opening.estimate, opening.ledger, opening.uploads, opening.approval_needed) == (
+        msgspec.convert(created["estimate"], Estimate),
+        None,
+        (),
+        False,
+    )
+    job = (await quiet.call("job-status", {"jobId": created["jobId"]}))["job"]
+    assert job["estimate"] == created["estimate"]
+    assert (job["quote"], job["costUsd"], job["uploads"]) == (None, None, {})
 
 
 async def test_a_dataset_that_holds_out_nothing_warns_that_nothing_can_be_proved(quiet: Rig) -> None:
@@ -155,3 +197,19 @@ async def test_a_secret_is_named_by_reference_and_one_that_was_pasted_is_refused
 async def every_event(rig: Rig) -> AsyncIterator[bytes]:
     for envelope in await rig.journal.read_all():
         yield msgspec.json.encode(envelope.event)
+
+
+async def test_an_announced_end_warns_and_once_it_is_over_refuses(quiet: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = quiet.parts.providers.get("simulated")
+    able = await provider.capabilities()
+    sunset = Sunset(message="it closes", source="its page", last_new_job="2999-12-31", models={"tiny": "3000-01-31"})
+
+    async def ending() -> ProviderCapabilities:
+        return replace(able, sunset=sunset)
+
+    monkeypatch.setattr(provider, "capabilities", ending)
+    created = await quiet.call("job-create", await asked(quiet))
+    assert [problem["field"] for problem in created["warnings"]] == ["provider", "configuration.model.baseModel"]
+    sunset = replace(sunset, last_new_job="2020-01-01")
+    error = await quiet.refused("job-create", await asked(quiet))
+    assert (error.kind, error.field) == ("unsupported", "provider")

@@ -1,6 +1,8 @@
 """job-validate checks all that job-create checks and shows what would be sent; it creates nothing."""
 
-from tests.daemon.daemon_rig import Rig, simulated
+from pathlib import Path
+
+from tests.daemon.daemon_rig import Json, Rig, running, simulated
 
 from genomed.entities.configuration import CONFIGURATION_FIELDS
 from genomed.entities.errors import ErrorBody
@@ -55,3 +57,55 @@ async def test_a_training_set_cannot_prove_itself(quiet: Rig) -> None:
 async def test_a_provider_that_does_not_exist_is_an_error(quiet: Rig) -> None:
     params = {"provider": "nobody", "configuration": simulated(await quiet.dataset())}
     assert (await quiet.refused("job-validate", params)).field == "provider"
+
+
+async def test_a_refused_configuration_still_tells_what_becomes_of_every_setting(quiet: Rig) -> None:
+    configuration = simulated(await quiet.dataset()) | {
+        "integrations": {"wandb": {"project": "p"}},
+        "method": {"type": "full", "loraConfig": {"rank": 8}},
+    }
+    checked = await quiet.call("job-validate", {"provider": "simulated", "configuration": configuration})
+    assert (checked["valid"], checked["estimate"], checked["payload"]) == (False, None, None)
+    account = {field["field"]: field for field in checked["fields"]}
+    assert set(CONFIGURATION_FIELDS) <= set(account)
+    assert {name for name, field in account.items() if field["disposition"] == "refused"} == {
+        "integrations.wandb",
+        "method.loraConfig.rank",
+    }
+    assert account["integrations.wandb"]["note"] == "a simulated job reports to nobody"
+    assert account["method.loraConfig.rank"]["asked"] == 8
+    assert account["method.type"]["disposition"] == "sent"
+
+
+async def test_where_a_provider_can_make_nothing_of_it_the_rest_is_told_beside_what_is_refused(quiet: Rig) -> None:
+    configuration = simulated(await quiet.dataset(), steps=0, surprise=1)
+    checked = await quiet.call("job-validate", {"provider": "simulated", "configuration": configuration})
+    account = {field["field"]: (field["disposition"], field["asked"]) for field in checked["fields"]}
+    refused = {name: asked for name, (disposition, asked) in account.items() if disposition == "refused"}
+    assert refused == {"metadata.steps": 0, "metadata.surprise": 1}
+    assert set(CONFIGURATION_FIELDS) <= set(account)
+
+
+async def test_what_job_create_takes_can_be_validated_as_it_is(quiet: Rig) -> None:
+    params = {"provider": "simulated", "configuration": simulated(await quiet.dataset())}
+    wish = params | {"personaId": "ada", "domain": "sums"}
+    assert (await quiet.call("job-validate", wish))["valid"] is True
+    checked = await quiet.call("job-validate", wish | {"warmStart": True})
+    assert (checked["valid"], checked["kind"]) == (False, "invalid_request")
+    assert [problem["field"] for problem in checked["errors"]] == ["warmStart"]
+
+
+async def test_a_job_that_the_caps_would_refuse_is_not_valid(tmp_path: Path) -> None:
+    given: Json = {
+        "providers": {"simulated": {"price_usd": 2.0}},
+        "budget": {"overall": {"jobUsd": 5}, "personas": {"ada": {"jobUsd": 1}}},
+    }
+    async with running(tmp_path / "d", given=given, courier=False) as rig:
+        params = {"provider": "simulated", "configuration": simulated(await rig.dataset())}
+        checked = await rig.call("job-validate", params)
+        assert (checked["valid"], checked["estimatedCost"]) == (True, 2.0)
+        assert "price_usd" in checked["estimate"]["basis"]
+        checked = await rig.call("job-validate", params | {"personaId": "ada"})
+        assert (checked["valid"], checked["kind"]) == (False, "budget_exceeded")
+        assert [problem["field"] for problem in checked["errors"]] == ["budget.personas.ada.jobUsd"]
+        assert checked["payload"] is not None

@@ -2,8 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.daemon.daemon_rig import Json, Rig, chat, write_rows
+
+from genomed.commands.context import Caller
+from genomed.entities.types import Role
+
+AGENT = Caller(actor="uid:7", role=Role.CAPTURE)
 
 
 def rows(tmp_path: Path) -> str:
@@ -67,3 +73,13 @@ async def test_what_is_missing_is_not_found(quiet: Rig) -> None:
     assert (await quiet.refused("train", BASE | {"datasetPath": "/no/such/file"})).kind == "not_found"
     missing = await quiet.refused("train", BASE | {"datasetId": "ds-nowhere"})
     assert missing.kind == "not_found"
+
+
+async def test_what_an_agent_asks_for_waits_and_it_may_name_no_file_of_this_machine(quiet: Rig, tmp_path: Path) -> None:
+    error = await quiet.refused("train", BASE | {"datasetPath": rows(tmp_path)}, caller=AGENT)
+    assert (error.kind, error.field) == ("forbidden", "datasetPath")
+    reply = await quiet.execute("train", BASE | {"datasetId": await quiet.dataset()}, caller=AGENT)
+    assert isinstance(reply.result, msgspec.Raw)
+    started = msgspec.json.decode(reply.result)
+    assert started["approvalNeeded"] is True
+    assert (await quiet.job(started["jobId"])).awaiting_approval

@@ -1,85 +1,48 @@
 """The contract suite over our own providers. A new adapter joins by one entry in SUBJECTS."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-import msgspec
 import pytest
-from tests.adapters.local_bench import STARTED, bench_in, make_model
-from tests.contract.provider_laws import ProviderLaws, Subject
+from tests.contract.deepseek_subject import deepseek_subject
+from tests.contract.fireworks_subject import fireworks_subject
+from tests.contract.local_subject import local_subject
+from tests.contract.mistral_subject import mistral_subject
+from tests.contract.openai_subject import openai_subject
+from tests.contract.simulated_subject import simulated_subject
+from tests.contract.together_subject import together_subject
 
-from genomed.adapters import provider_names, simulated
-from genomed.entities.configuration import JobConfiguration
-from genomed.entities.facts import DatasetFacts
-from genomed.entities.ports import ProviderContext
-from genomed.entities.types import RowKind
+from genomed.adapters import own_names
+from genomed.conformance import NeverTrainsLaws, ProviderLaws, Subject
 
-DATASET = DatasetFacts(
-    dataset_id="dataset-1", row_kind=RowKind.CHAT, rows=4, eval_rows=2, size_bytes=100, longest_row_bytes=50
-)
-REPORTED = {"wandb": {"project": "p"}}
+Opened = Callable[[Path], AbstractAsyncContextManager[Subject]]
 
-
-def configuration(base_model: str, **sections: object) -> JobConfiguration:
-    whole = {
-        "model": {"baseModel": base_model},
-        "datasets": {"trainingFileId": "dataset-1"},
-        "method": {"type": "lora"},
-        **sections,
-    }
-    return msgspec.convert(whole, JobConfiguration)
-
-
-@contextmanager
-def simulated_subject(root: Path) -> Iterator[Subject]:
-    context = ProviderContext(
-        jobs_dir=str(root / "jobs"),
-        layers_dir=str(root / "layers"),
-        settings={},
-        now_us=lambda: time.time_ns() // 1000,
-    )
-    yield Subject(
-        new_daemon=lambda: simulated.provider(context),
-        configuration=configuration("any", metadata={"steps": 3}),
-        endless=configuration("any", metadata={"steps": 100_000}),
-        wrong=configuration("any", metadata={"steps": 0, "colour": "red"}, integrations=REPORTED),
-        wrong_fields=frozenset({"metadata.steps", "metadata.colour", "integrations.wandb"}),
-        dataset=DATASET,
-        layers_dir=root / "layers",
-        files=root,
-    )
-
-
-@contextmanager
-def local_subject(root: Path) -> Iterator[Subject]:
-    endless = make_model(root / "endless", [STARTED, ("obey", None)])
-    with bench_in(root) as bench:
-        yield Subject(
-            new_daemon=bench.provider,
-            configuration=configuration(str(bench.model), metadata={"seed": 1}),
-            endless=configuration(str(endless)),
-            wrong=configuration("/nowhere", metadata={"seed": -1, "colour": "red"}, integrations=REPORTED),
-            wrong_fields=frozenset({"metadata.seed", "metadata.colour", "integrations.wandb", "model.baseModel"}),
-            dataset=DATASET,
-            layers_dir=root / "layers",
-            files=root,
-        )
-
-
-SUBJECTS: dict[str, Callable[[Path], AbstractContextManager[Subject]]] = {
+SUBJECTS: dict[str, Opened] = {
+    "fireworks": fireworks_subject,
     "local": local_subject,
+    "mistral": mistral_subject,
+    "openai": openai_subject,
     "simulated": simulated_subject,
+    "together": together_subject,
 }
+
+NEVER_TRAIN: dict[str, Opened] = {"deepseek": deepseek_subject}
 
 
 def test_every_provider_stands_under_the_contract() -> None:
-    assert sorted(SUBJECTS) == list(provider_names())
+    assert sorted(SUBJECTS | NEVER_TRAIN) == list(own_names())
 
 
 class TestProvider(ProviderLaws):
     @pytest.fixture(params=sorted(SUBJECTS))
-    def subject(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
-        with SUBJECTS[request.param](tmp_path) as subject:
+    async def subject(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
+        async with SUBJECTS[request.param](tmp_path) as subject:
+            yield subject
+
+
+class TestProviderThatNeverTrains(NeverTrainsLaws):
+    @pytest.fixture(params=sorted(NEVER_TRAIN))
+    async def subject(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
+        async with NEVER_TRAIN[request.param](tmp_path) as subject:
             yield subject

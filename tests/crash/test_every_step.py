@@ -3,103 +3,19 @@
 In one process, so that the stop falls exactly between two steps: the parts are cut off and a new daemon opens the log.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
+from tests.crash.stops import lived
 from tests.daemon.daemon_rig import Json, Rig, running
 
-from genomed.daemon.journal import Journal
-from genomed.entities.envelope import Appended, Write
-from genomed.entities.event_codec import type_of
-from genomed.entities.ports import Provider
 from genomed.entities.types import JobStatus
 
 pytestmark = [pytest.mark.crash]
 
-CALLS = ("submit", "find", "poll", "cancel", "pause", "publish")
 LOOK_UPS = {"job.submission_unknown", "job.submission_not_found"}
 FAST: Json = {"courier": {"poll_s": {"simulated": 0.001}}}
-
-
-class Fate:
-    """Counts the steps of one daemon's life and ends it at one of them; who asks afterwards waits for ever."""
-
-    def __init__(self, die_at: int | None) -> None:
-        self.steps: list[str] = []
-        self.died = anyio.Event()
-        self._die_at = die_at
-
-    async def step(self, what: str) -> None:
-        self.steps.append(what)
-        if len(self.steps) == self._die_at:
-            self.died.set()
-        if self.died.is_set():
-            await anyio.sleep_forever()
-
-
-class MortalJournal:
-    def __init__(self, journal: Journal, fate: Fate) -> None:
-        self._journal, self._fate = journal, fate
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._journal, name)
-
-    async def append(self, writes: Sequence[Write], **more: Any) -> Appended:
-        what = ", ".join(type_of(event) for write in writes for event in write.events)
-        await self._fate.step(f"before {what}")
-        appended = await self._journal.append(writes, **more)
-        await self._fate.step(f"after {what}")
-        return appended
-
-
-class MortalProvider:
-    def __init__(self, provider: Provider, fate: Fate) -> None:
-        self._provider, self._fate = provider, fate
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._provider, name)
-        return self._stepped(name, real) if name in CALLS else real
-
-    def _stepped(self, name: str, real: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def called(*args: Any, **kwargs: Any) -> Any:
-            await self._fate.step(f"before {name}")
-            answer = await real(*args, **kwargs)
-            await self._fate.step(f"after {name}")
-            return answer
-
-        return called
-
-
-def mortal_provider(provider: Provider, fate: Fate) -> Any:
-    return MortalProvider(provider, fate)
-
-
-async def lived(data_dir: Path, *, die_at: int | None = None) -> list[str]:
-    """A daemon's life on this folder, until all of its jobs have ended or its fate has come; the steps it took."""
-    fate = Fate(die_at)
-
-    def mortal(journal: Journal) -> Any:
-        return MortalJournal(journal, fate)
-
-    async with running(data_dir, given=FAST, courier=False, triggers=False, journal_seen_by_parts=mortal) as rig:
-        hands = rig.parts.courier._hands
-        provider_of = hands.provider_of
-        rig.parts.courier._hands = replace(hands, provider_of=lambda name: mortal_provider(provider_of(name), fate))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(rig.parts.courier.run)
-            tasks.start_soon(rig.parts.triggers.run)
-
-            async def over() -> bool:
-                jobs = (await rig.call("job-list"))["jobs"]
-                return fate.died.is_set() or (bool(jobs) and all(job["finishedUs"] for job in jobs))
-
-            await rig.until(over, "the end")
-            tasks.cancel_scope.cancel()
-    return fate.steps
 
 
 async def outcome(data_dir: Path) -> Json:
@@ -138,13 +54,13 @@ async def ready_bucket(data_dir: Path, faults: Json) -> None:
 
 async def every_stop_gives_the_same(tmp_path: Path, prepare: Callable[[Path], Awaitable[None]]) -> Json:
     await prepare(tmp_path / "undisturbed")
-    steps = await lived(tmp_path / "undisturbed")
+    steps = await lived(tmp_path / "undisturbed", given=FAST)
     expected = await outcome(tmp_path / "undisturbed")
     for die_at in range(1, len(steps) + 1):
         folder = tmp_path / str(die_at)
         await prepare(folder)
-        taken = await lived(folder, die_at=die_at)
-        await lived(folder)
+        taken = await lived(folder, given=FAST, die_at=die_at)
+        await lived(folder, given=FAST)
         assert await outcome(folder) == expected, f"stopped at step {die_at}: {taken[:die_at][-1]}"
     return expected
 

@@ -12,7 +12,7 @@ import pytest
 from tests.daemon.daemon_process import START_S, DaemonProcess, Json, daemon_process
 from tests.daemon.daemon_rig import chat, write_rows
 
-from genomed.adapters._simulated_remote import RemoteJob
+from genomed.adapters.simulated.remote import RemoteJob
 from genomed.entities.ids import submission_key
 
 pytestmark = [pytest.mark.crash]

@@ -6,7 +6,7 @@ Courier and triggers run unless a test asks for silence. The clock is the wall's
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,12 +16,14 @@ import anyio
 import msgspec
 from aiohttp import web
 
-from genomed.adapters._simulated_remote import RemoteJob
+from genomed.adapters.simulated.remote import RemoteJob
 from genomed.commands.context import Caller
+from genomed.daemon.assembly import Parts, assembled, new_event_id, new_id
 from genomed.daemon.dispatch import Reply
 from genomed.daemon.journal import Journal, open_journal
 from genomed.daemon.read_models import GenomeReadModels
-from genomed.daemon.serve import Parts, assembled, bound_socket, doors, new_event_id, new_id
+from genomed.daemon.secret_store import SecretStore
+from genomed.daemon.serve import bound_socket, doors
 from genomed.daemon.settings import Settings
 from genomed.entities.errors import ErrorBody
 from genomed.entities.ids import submission_key
@@ -190,20 +192,25 @@ async def running(
     courier: bool = True,
     triggers: bool = True,
     journal_seen_by_parts: Callable[[Journal], Journal] = lambda journal: journal,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Rig]:
     """The parts over the journal of `data_dir`, running until the block ends, as a stop of the daemon ends them.
 
-    journal_seen_by_parts: wraps the real journal, so that a test can come between two of its calls.
+    journal_seen_by_parts: wraps the real journal, so that a test can come between two of its calls. environment: where
+    `env:` secrets are looked up.
     """
     clock = Clock()
     settings = settings_in(data_dir, given=given)
     async with AsyncExitStack() as stack:
         opened = open_journal(data_dir, read_models=GenomeReadModels(), now_us=clock, new_event_id=new_event_id)
         journal = await stack.enter_async_context(opened)
-        parts = assembled(settings, journal_seen_by_parts(journal), clock=clock)
+        secret_store = SecretStore(environment or {})
+        parts = assembled(settings, journal_seen_by_parts(journal), clock=clock, secret_store=secret_store)
+        stack.push_async_callback(parts.providers.close)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if courier:
             tasks.start_soon(parts.courier.run)
+            tasks.start_soon(parts.deployments.run)
         if triggers:
             tasks.start_soon(parts.triggers.run)
         yield Rig(data_dir, journal, parts, settings, clock)

@@ -13,8 +13,8 @@ from genomed.daemon.journal import Journal, open_journal
 from genomed.daemon.read_model_port import Fold, fold_of
 from genomed.entities.envelope import Appended, Cause, Envelope, Write
 from genomed.entities.events import Event, JobNoted, JobPaused
-from genomed.entities.ports import Journal as JournalPort
-from genomed.entities.ports import SideWrite
+from genomed.entities.journal_port import Journal as JournalPort
+from genomed.entities.journal_port import SideWrite
 from genomed.entities.types import EventLevel
 
 CAUSE = Cause(actor="uid:1000", command_id="command-1", correlation_id="wish-1", causation_position=None)

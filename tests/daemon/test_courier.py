@@ -47,7 +47,7 @@ async def test_an_undisturbed_job_tells_its_life_in_order_and_is_sent_once(tmp_p
         assert [one for one in types if one in landmarks] == landmarks
         assert types[-1] == "job.succeeded"
         assert (rig.remote(job_id).create_calls, rig.remote(job_id).accepted) == (1, 1)
-        assert (job.provider_status, job.phase, job.adopted) == ("TRAINING", "ended", True)
+        assert (job.provider_status, job.phase, job.adopted) == ("DONE", "ended", True)
 
 
 async def test_the_intention_is_in_the_log_before_the_create_call(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.daemon.daemon_rig import Rig, running
 
 from genomed import commands
 from genomed.commands.context import Caller
+from genomed.daemon.dispatch import MAX_DECISIONS
 from genomed.entities.errors import ErrorBody, ErrorKind
 from genomed.entities.types import Role
 
@@ -20,6 +21,7 @@ JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )  # fmt: skip
+MANY = 5 * MAX_DECISIONS
 NAMES = [module.NAME for module in commands.commands() if module.NAME != "genome/log-export"]
 
 
@@ -91,12 +93,12 @@ async def test_writers_of_one_stream_that_meet_all_get_their_turn(tmp_path: Path
         one = (await rig.capture(1))["interactionId"]
 
         async def judge(n: int) -> None:
-            await rig.call("capture-feedback", {"interactionId": one, "kind": "score", "score": n / 10})
+            await rig.call("capture-feedback", {"interactionId": one, "kind": "score", "score": n / MANY})
 
         async with anyio.create_task_group() as tasks:
-            for n in range(8):
+            for n in range(MANY):
                 tasks.start_soon(judge, n)
-        assert (await rig.types(f"interaction/{one}")).count("interaction.feedback_given") == 8
+        assert (await rig.types(f"interaction/{one}")).count("interaction.feedback_given") == MANY
 
 
 async def test_every_role_may_do_what_lies_below_it_and_nothing_above(tmp_path: Path) -> None:
@@ -149,3 +151,8 @@ async def busy_life(rig: Rig, *, persona: str) -> None:
     await rig.call("job-retry", {"jobId": bucket["lastJobId"]})
     assert (await rig.ended(bucket["lastJobId"])).status == "succeeded"
     await rig.call("overview")
+
+
+async def test_who_was_not_overtaken_does_not_wait_for_those_who_were(tmp_path: Path) -> None:
+    async with running(tmp_path / "d") as rig, rig.parts.dispatch._line:
+        await rig.capture(1)

@@ -14,7 +14,7 @@ from genomed.daemon.journal_plan import STREAM_MAX_EVENTS
 from genomed.daemon.journal_writer import CHECKPOINT_PAGES, QUEUE_LIMIT
 from genomed.entities.envelope import ANY_VERSION, Envelope, Receipt, Write, blob_of
 from genomed.entities.errors import Capacity, Conflict, GenomeError, Internal, InvalidRequest, StreamConflict
-from genomed.entities.ports import SideWrite
+from genomed.entities.journal_port import SideWrite
 
 pytestmark = pytest.mark.anyio
 

@@ -19,7 +19,7 @@ from genomed.daemon.read_model_port import Fold, fold_of
 from genomed.entities.envelope import Write
 from genomed.entities.errors import GenomeError
 from genomed.entities.events import Event
-from genomed.entities.ports import SideWrite
+from genomed.entities.journal_port import SideWrite
 
 pytestmark = pytest.mark.anyio
 

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tests.commands.served import in_state
 from tests.daemon.daemon_rig import Rig, running
 
 from genomed.daemon.log_verify import derived_digest
@@ -47,11 +48,29 @@ async def rich_life(rig: Rig) -> None:
     await rig.call("job-cancel", {"jobId": cancelled})
     await rig.ended(cancelled)
     await rig.call("layer-rollback", {"personaId": "ada", "domain": "sums"})
+    await deployed_and_compared(rig, str((await rig.job(jobs[0])).layer_id))
+
+
+async def deployed_and_compared(rig: Rig, layer_id: str) -> None:
+    answer = await rig.call("layer-deploy", {"layerId": layer_id, "hours": 1})
+    deployment_id = answer["deployment"]["deploymentId"]
+    await in_state(rig, deployment_id, "ready")
+    await rig.call("layer-compare", {"layerId": layer_id, "prompts": ["who?"]})
+    await rig.call("layer-undeploy", {"deploymentId": deployment_id})
+    await in_state(rig, deployment_id, "ended")
 
 
 async def snapshot(rig: Rig) -> list[object]:
     """What callers are told about everything; times apart, this is all there is to see."""
-    names = ("job-list", "dataset-list", "layer-list", "bucket-status", "trigger-list", "overview")
+    names = (
+        "job-list",
+        "dataset-list",
+        "layer-list",
+        "deployment-list",
+        "bucket-status",
+        "trigger-list",
+        "overview",
+    )
     return [await rig.call(name) for name in names]
 
 

@@ -161,3 +161,22 @@ def test_a_file_that_is_no_text_is_refused_with_its_name(tmp_path: Path) -> None
     path.write_bytes(b'socket = "\xff"')
     with pytest.raises(InvalidRequest, match=r"genomed\.toml"):
         load_settings(HOME, config=str(path), data=None, socket=None)
+
+
+def test_what_is_wrong_with_a_preset_is_told_at_the_start(tmp_path: Path) -> None:
+    toml = """
+    [presets.odd]
+    provider = "local"
+    summary = "one line"
+    [presets.odd.configuration]
+    method = { type = "magic" }
+    schedule = { epochs = 99 }
+    [prompts.none]
+    summary = "one line"
+    prompts = []
+    """
+    assert objections(tmp_path, toml) == {"prompts.none.prompts"}
+    assert objections(tmp_path, toml.replace("prompts = []", 'prompts = [{ text = "who?" }]')) == {
+        "presets.odd.configuration.method.type",
+        "presets.odd.configuration.schedule.epochs",
+    }

@@ -39,9 +39,20 @@ from genomed.entities.events import (
     VerdictReached,
     WorkerLost,
 )
-from genomed.entities.facts import Artifact, Judgement, Progress, Verdict
+from genomed.entities.facts import Artifact, Estimate, Judgement, Progress, Verdict
 from genomed.entities.ids import submission_key
 from genomed.entities.job import Job, evolve
+from genomed.entities.provision_events import (
+    ApprovalDenied,
+    ApprovalGranted,
+    CostQuoted,
+    CostReported,
+    JobStalled,
+    UploadAccepted,
+    UploadIntended,
+    UploadLost,
+    UploadReady,
+)
 from genomed.entities.types import EventLevel, JobPhase, JobStatus, RowKind
 
 SECOND_US = 1_000_000
@@ -96,6 +107,11 @@ def progressed(step: int, total_steps: int | None = None) -> ProgressReported:
     return ProgressReported(attempt=1, progress=Progress(step=step, total_steps=total_steps))
 
 
+def upload_intended(role: str = "train") -> UploadIntended:
+    return UploadIntended(role=role, name=f"gn-{role}", sha256="0" * 64, size_bytes=10, rows=40)
+
+
+ESTIMATE = Estimate(usd=1.25, basis="a price list", source="price_table")
 SUBMITTED = JobSubmitted(attempt=1, provider_job_id="theirs-1")
 LOST = WorkerLost(attempt=1, reason="signal 9")
 FINISHED = TrainingFinished(attempt=1, artifact=ARTIFACT)
@@ -124,6 +140,7 @@ def _followers() -> dict[type, st.SearchStrategy[JobEvent]]:
     attempts = st.integers(1, 4)
     numbers = st.none() | st.floats(0, 10)
     words = st.sampled_from(["", "running", "odd"])
+    roles = st.sampled_from(["train", "eval"])
     open_statuses = st.sampled_from([JobStatus.VALIDATING_FILES, JobStatus.QUEUED, JobStatus.RUNNING])
     open_phases = [phase for phase in JobPhase if phase is not JobPhase.ENDED]
     progress = st.builds(
@@ -159,6 +176,15 @@ def _followers() -> dict[type, st.SearchStrategy[JobEvent]]:
         CancelRequested: st.builds(CancelRequested, reason=words),
         JobCancelled: st.builds(JobCancelled, attempt=attempts, reason=words),
         LateReportIgnored: st.builds(LateReportIgnored, attempt=attempts, provider_status=words),
+        ApprovalGranted: st.builds(ApprovalGranted, reason=words),
+        ApprovalDenied: st.builds(ApprovalDenied, reason=words),
+        UploadIntended: st.builds(upload_intended, roles),
+        UploadAccepted: st.builds(UploadAccepted, role=roles, provider_file_id=words, adopted=st.booleans()),
+        UploadReady: st.builds(UploadReady, role=roles, provider_status=words),
+        UploadLost: st.builds(UploadLost, role=roles, reason=words),
+        CostQuoted: st.builds(CostQuoted, attempt=attempts, estimate=st.just(ESTIMATE)),
+        CostReported: st.builds(CostReported, attempt=attempts, usd=st.floats(0, 99)),
+        JobStalled: st.builds(JobStalled, kind=st.just(ErrorKind.MISSING_CREDENTIALS), message=words),
     }
 
 

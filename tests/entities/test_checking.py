@@ -224,3 +224,12 @@ def test_the_leaves_that_a_caller_gave_are_known_by_path() -> None:
     asked = {"a": {"b": 1, "c": None, "d": {"e": False}}, "f": [1, {"g": 2}], "h": {}, "i": None}
     assert given_paths(asked) == ("a.b", "a.d.e", "f")
     assert given_paths(None) == given_paths(3) == given_paths({}) == ()
+
+
+def test_a_list_of_the_wrong_length_is_named_by_its_own_path() -> None:
+    few = Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=2)]
+    assert [(one.field, one.message) for one in problems({"a": []}, dict[str, few], root="r")] == [
+        ("r.a", "must have at least 1 entries, not 0")
+    ]
+    assert [one.field for one in problems([1, 2, "x"], few)] == ["", "[2]"]
+    assert problems([1, 2], few) == []

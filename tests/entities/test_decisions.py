@@ -71,7 +71,7 @@ def test_a_new_job_is_submitted_once_there_is_a_slot() -> None:
 
 @pytest.mark.parametrize("told", [(), (UNKNOWN,), (CANCEL,), (PAUSE,), (UNKNOWN, CANCEL), (UNKNOWN, PAUSE)])
 def test_while_the_outcome_is_not_known_the_provider_is_asked_and_nothing_is_sent(told: tuple[JobEvent, ...]) -> None:
-    assert step_after(intended(), *told) == LookUp(1, FIRST_KEY)
+    assert step_after(intended(), *told) == LookUp(1, FIRST_KEY, intended_us=SECOND_US)
 
 
 @pytest.mark.parametrize("wish", [(), (CANCEL,), (PAUSE,)])

@@ -41,6 +41,9 @@ def test_a_type_begins_with_the_kind_of_its_stream() -> None:
         "genome",
         "interaction",
         "bucket",
+        "deployment",
+        "spend",
+        "budget",
     }
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.entities.lives import VERDICT
 from tests.golden.samples import sample
 
+from genomed.entities.deployment_events import LayerCompared
 from genomed.entities.errors import Conflict
 from genomed.entities.events import GenomeEvent, LayerActivated, LayerJudged, LayerPublished
 from genomed.entities.layer import Genome, Layer, activate, evolve_genome, evolve_layer, roll_back
@@ -33,6 +34,14 @@ def test_a_layer_is_judged_after_it_was_published_and_published_once() -> None:
     assert evolve_layer(PROVED, PUBLISHED, at_us=9) == PROVED
     with pytest.raises(ValueError, match=r"opens with layer\.published"):
         evolve_layer(None, LayerJudged(verdict=VERDICT), at_us=0)
+
+
+def test_a_layer_remembers_its_last_comparison_and_nothing_else_changes() -> None:
+    with pytest.raises(ValueError, match=r"layer\.published"):
+        evolve_layer(None, sample(LayerCompared), at_us=0)
+    compared = sample(LayerCompared)
+    after = evolve_layer(PROVED, compared, at_us=3)
+    assert after == msgspec.structs.replace(PROVED, compared=compared)
 
 
 def test_an_activation_says_what_it_replaces() -> None:

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from tests.entities.lives import JSON_CONFIGURATION
 
-from genomed.entities.capabilities import ParameterDefinition, ParameterType, ProviderCapabilities
+from genomed.entities.capabilities import BaseModelOffer, ParameterDefinition, ParameterType, ProviderCapabilities
+from genomed.entities.checking import given_paths
 from genomed.entities.configuration import JobConfiguration
+from genomed.entities.facts import DatasetFacts
 from genomed.entities.limits import PARAMETER_RANGES, RANGED_FIELDS, Range
-from genomed.entities.narrowing import narrowed_schema
-from genomed.entities.types import LRSchedulerType, ModelPrecision, OptimizationFeature, TrainingMethod
+from genomed.entities.narrowing import narrowed, narrowed_schema
+from genomed.entities.types import LRSchedulerType, ModelPrecision, OptimizationFeature, RowKind, TrainingMethod
+from genomed.entities.validation import check_configuration
 
 UNIVERSAL = msgspec.json.schema(JobConfiguration)
 ABLE = ProviderCapabilities(
@@ -116,3 +119,66 @@ def test_any_range_leaves_valid_json_schema_within_the_universal_one(line: tuple
     number = field["anyOf"][0] if "anyOf" in field else field
     universal = PARAMETER_RANGES[section][name]
     assert (number["minimum"], number["maximum"]) == (max(universal.min, limits.min), min(universal.max, limits.max))
+
+
+def test_where_only_the_named_base_models_work_the_schema_lists_them() -> None:
+    offers = (BaseModelOffer(name="small"), BaseModelOffer(name="large"))
+    only = msgspec.structs.replace(ABLE, base_models=offers, any_base_model=False)
+    others_too = msgspec.structs.replace(ABLE, base_models=offers)
+    assert objections(narrowed_schema(UNIVERSAL, only), configured()) == {"model.baseModel"}
+    assert objections(narrowed_schema(UNIVERSAL, only), configured(model={"baseModel": "small"})) == set()
+    assert objections(narrowed_schema(UNIVERSAL, others_too), configured()) == set()
+
+
+def test_a_default_that_the_provider_would_refuse_must_be_said_and_is_not_offered_as_one() -> None:
+    able = msgspec.structs.replace(
+        ABLE,
+        parameter_ranges={
+            "schedule": {"epochs": Range(min=5, max=9, default=6)},
+            "optimizer": {"warmupRatio": Range(min=0.1, max=0.2, default=None)},
+            "lora": {"rank": Range(min=16, max=32, default=None)},
+        },
+        supported_schedulers=(LRSchedulerType.COSINE,),
+        additional_required_params=("hardware.gpuType",),
+    )
+    schema = narrowed_schema(UNIVERSAL, able)
+    Draft202012Validator.check_schema(schema)
+    assert set(narrowed(able).must_be_said) == {
+        "hardware.gpuType", "schedule.epochs", "optimizer.scheduler.warmupRatio", "method.loraConfig.rank",
+        "optimizer.scheduler.type",
+    }  # fmt: skip
+    assert schema["$defs"]["ScheduleSection"]["properties"]["epochs"]["default"] == 6
+    assert "default" not in schema["$defs"]["LRSchedulerConfig"]["properties"]["warmupRatio"]
+    assert objections(schema, configured()) == {""}
+    said = configured(
+        schedule={"epochs": 5},
+        optimizer={"scheduler": {"type": "cosine", "warmupRatio": 0.1}},
+        hardware={"gpuType": "any"},
+    )
+    assert objections(schema, said) == set()
+    assert objections(schema, {**said, "method": {"type": "lora", "loraConfig": {}}}) == {"method.loraConfig"}
+
+
+NARROWER = st.builds(
+    lambda low, high, default: Range(min=min(low, high), max=max(low, high), default=default),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.none() | st.integers(0, 21),
+)
+
+
+@settings(max_examples=40)
+@given(NARROWER, st.none() | st.integers(1, 20), st.booleans())
+def test_the_schema_refuses_exactly_what_validation_refuses(limits: Range, epochs: int | None, chosen: bool) -> None:
+    able = msgspec.structs.replace(
+        ABLE,
+        parameter_ranges={"schedule": {"epochs": limits}},
+        base_models=(BaseModelOffer(name="tiny" if chosen else "other"),),
+        any_base_model=False,
+        supported_row_kinds=(RowKind.CHAT,),
+    )
+    given_ = configured(**({} if epochs is None else {"schedule": {"epochs": epochs}}))
+    configuration = msgspec.convert(given_, JobConfiguration)
+    rows = DatasetFacts(dataset_id="ds-1", row_kind=RowKind.CHAT, rows=40, eval_rows=10, size_bytes=1)
+    checked = check_configuration(configuration, able, rows, asked=given_paths(given_))
+    assert checked.valid == (objections(narrowed_schema(UNIVERSAL, able), given_) == set())

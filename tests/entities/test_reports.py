@@ -36,11 +36,13 @@ from genomed.entities.events import (
 from genomed.entities.facts import EffectiveField, Judgement, Progress
 from genomed.entities.job import Job, evolve
 from genomed.entities.ports import Checkpoint, Notice, Snapshot
+from genomed.entities.provision_events import CostReported
 from genomed.entities.reports import PROGRESS_INTERVAL_US, PROGRESS_SHARE, events_of
 from genomed.entities.types import EventLevel, JobPhase, JobStatus
 
 TRAINING = Snapshot(status=JobStatus.RUNNING, provider_status="training", phase=JobPhase.TRAINING)
 SUCCEEDED = Snapshot(status=JobStatus.SUCCEEDED, provider_status="done", artifact=ARTIFACT)
+FINISHED = TrainingFinished(attempt=1, artifact=ARTIFACT, provider_status="done")
 JUDGEMENT = Judgement(rows=10, exact_match=0.5)
 
 
@@ -168,14 +170,35 @@ def test_a_judgement_is_told_once_and_again_when_it_changes() -> None:
 
 
 def test_success_needs_the_artifact() -> None:
-    assert told(SUCCEEDED) == [TrainingFinished(attempt=1, artifact=ARTIFACT)]
+    assert told(SUCCEEDED) == [FINISHED]
     assert told(msgspec.structs.replace(SUCCEEDED, artifact=None)) == []
 
 
 def test_a_cancel_that_came_too_late_is_noted_and_the_result_kept() -> None:
     note, finished = told(SUCCEEDED, CANCEL)
     assert isinstance(note, JobNoted)
-    assert (note.code, finished) == ("cancel_too_late", TrainingFinished(attempt=1, artifact=ARTIFACT))
+    assert (note.code, finished) == ("cancel_too_late", FINISHED)
+
+
+def test_the_last_progress_is_told_however_close_it_came_to_the_one_before() -> None:
+    before, last = Progress(step=10), Progress(step=11)
+    snapshot = msgspec.structs.replace(SUCCEEDED, progress=last)
+    assert ProgressReported(attempt=1, progress=last) in told(snapshot, ProgressReported(attempt=1, progress=before))
+
+
+def test_a_price_is_told_once_and_at_the_end() -> None:
+    assert told(msgspec.structs.replace(TRAINING, cost_usd=1.0)) == []
+    priced = msgspec.structs.replace(SUCCEEDED, cost_usd=1.5)
+    cost = CostReported(attempt=1, usd=1.5)
+    assert told(priced) == [cost, FINISHED]
+    assert told(priced, cost) == [FINISHED]
+
+
+def test_a_job_that_the_provider_holds_paused_keeps_its_attempt() -> None:
+    held = Snapshot(status=JobStatus.PAUSED, provider_status="paused", held=True)
+    paused = StatusReported(attempt=1, status=JobStatus.PAUSED, phase=JobPhase.PAUSED, provider_status="paused")
+    assert told(held) == [paused]
+    assert told(held, paused) == []
 
 
 def test_a_lost_worker_is_told_unless_it_was_to_be_cancelled_anyway() -> None:
@@ -186,21 +209,21 @@ def test_a_lost_worker_is_told_unless_it_was_to_be_cancelled_anyway() -> None:
 
 def test_a_failure_carries_the_providers_error() -> None:
     failed = Snapshot(status=JobStatus.FAILED, provider_status="error", error=ERROR)
-    assert told(failed) == [JobFailed(attempt=1, error=ERROR)]
+    assert told(failed) == [JobFailed(attempt=1, error=ERROR, provider_status="error")]
 
 
 def test_a_failure_without_an_error_says_what_the_provider_said() -> None:
     (event,) = told(Snapshot(status=JobStatus.FAILED, provider_status="exploded"))
     message = "the provider says exploded"
     error = ErrorBody(kind=ErrorKind.TRAINING_FAILED, message=message, retryable=False, provider="local")
-    assert event == JobFailed(attempt=1, error=error)
+    assert event == JobFailed(attempt=1, error=error, provider_status="exploded")
 
 
 def test_a_stop_that_became_true_is_told() -> None:
     paused = Snapshot(status=JobStatus.PAUSED, provider_status="paused", progress=Progress(step=7, total_steps=None))
     assert told(paused, progressed(7)) == [JobPaused(attempt=1, step=7)]
     cancelled = Snapshot(status=JobStatus.CANCELLED, provider_status="stopped")
-    assert told(cancelled) == [JobCancelled(attempt=1, reason="cancelled")]
+    assert told(cancelled) == [JobCancelled(attempt=1, reason="cancelled", provider_status="stopped")]
 
 
 @given(st.sampled_from([*JobStatus, None]), st.sampled_from([None, *JobPhase]), st.booleans())

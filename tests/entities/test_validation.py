@@ -6,7 +6,13 @@ import msgspec
 import pytest
 from tests.entities.lives import JSON_CONFIGURATION
 
-from genomed.entities.capabilities import ParameterDefinition, ParameterType, ProviderCapabilities, ValidationResult
+from genomed.entities.capabilities import (
+    BaseModelOffer,
+    ParameterDefinition,
+    ParameterType,
+    ProviderCapabilities,
+    ValidationResult,
+)
 from genomed.entities.checking import convert, given_paths
 from genomed.entities.configuration import CONFIGURATION_FIELDS, JobConfiguration, Scalar
 from genomed.entities.errors import ErrorKind
@@ -215,3 +221,20 @@ def test_every_leaf_of_a_configuration_has_a_value_or_none_at_its_path() -> None
     assert (values["model.baseModel"], values["schedule.epochs"], values["method.type"]) == ("tiny", 3, "lora")
     assert (values["hardware.numGPUs"], values["method.loraConfig.rank"]) == (None, None)
     assert value_at(configuration, "model.baseModel.more") is None
+
+
+def test_a_base_model_that_is_not_offered_is_refused_where_only_the_offered_ones_work() -> None:
+    offers = (BaseModelOffer(name="small"), BaseModelOffer(name="large"))
+    refused = check(able=with_able(base_models=offers, any_base_model=False))
+    assert objections(refused) == {"model.baseModel": "local does not support tiny"}
+    assert refused.errors[0].remedy == "it supports: small, large"
+    assert check(able=with_able(base_models=offers)).valid
+
+
+def test_what_a_provider_does_only_with_other_base_models_is_refused() -> None:
+    offer = BaseModelOffer(name="tiny", methods=(TrainingMethod.FULL,), row_kinds=(RowKind.PREFERENCE,))
+    kinds = (RowKind.CHAT, RowKind.PREFERENCE)
+    assert set(objections(check(able=with_able(base_models=(offer,), supported_row_kinds=kinds)))) == {
+        "method.type",
+        "datasets.trainingFileId",
+    }

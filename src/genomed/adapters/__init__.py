@@ -1,24 +1,39 @@
-"""The provider table: a provider exists if, and only if, a public module or package of its name lies here.
+"""The provider table: a public module or package of a provider's name lies here, or a plug-in brings it.
 
-A provider's module, and its SDK, load when first asked for. It offers `provider(context) -> Provider`.
+A provider's module, and its SDK, load when first asked for. It offers `provider(context) -> Provider`; so does a
+plug-in, an entry point of the group `genomed.adapters` in any installed distribution.
 """
 
 from importlib import import_module
 from pkgutil import iter_modules
 
+from genomed.adapters import _plug_ins
 from genomed.entities.errors import NotFound
 from genomed.entities.ports import Provider, ProviderContext
 
 
 def provider_names() -> tuple[str, ...]:
+    """Ours and those of plug-ins. The first call looks through what is installed."""
+    return tuple(sorted({*own_names(), *_plug_ins.found(own_names()).plug_ins}))
+
+
+def own_names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_")))
 
 
+def complaints() -> tuple[str, ...]:
+    """Sentences about plug-ins that were left out."""
+    return _plug_ins.found(own_names()).complaints
+
+
 def load(name: str, context: ProviderContext) -> Provider:
-    """Raises NotFound for a provider that does not exist."""
-    if name not in provider_names():
+    """Raises NotFound for a provider that does not exist. A plug-in that is broken is one that is not available."""
+    if name in own_names():
+        ours: Provider = import_module(f"{__name__}.{name}").provider(context)
+        return ours
+    plug_in = _plug_ins.found(own_names()).plug_ins.get(name)
+    if plug_in is None:
         raise NotFound(
             f"there is no provider {name!r}; there are {', '.join(provider_names())}", field="provider", provider=name
         )
-    made: Provider = import_module(f"{__name__}.{name}").provider(context)
-    return made
+    return _plug_ins.made(name, plug_in, context)

@@ -8,8 +8,16 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from genomed.entities.configuration import CONFIGURATION_FIELDS, JobConfiguration, Scalar
+from genomed.entities.configuration import (
+    CONFIGURATION_FIELDS,
+    DatasetsSection,
+    JobConfiguration,
+    MethodSection,
+    ModelSection,
+    Scalar,
+)
 from genomed.entities.facts import EffectiveField
+from genomed.entities.types import TrainingMethod
 
 Value = Scalar | tuple[str, ...]
 
@@ -31,6 +39,21 @@ def values_of(configuration: JobConfiguration) -> dict[str, Value]:
         "loraConfig": None if lora is None else msgspec.to_builtins(lora),
     }
     return {path: _leaf(tree, path) for path in CONFIGURATION_FIELDS}
+
+
+def is_wanted(configuration: JobConfiguration, path: str, *, asked: Sequence[str]) -> bool:
+    """Whether somebody means it: it was asked for, also at the universal default, or it is something else than that."""
+    value = values_of(configuration)[path]
+    return value is not None and (path in asked or value != _DEFAULTS[path])
+
+
+LORA_FIELDS = tuple(path for path in CONFIGURATION_FIELDS if path.startswith("method.loraConfig."))
+
+
+def wants_lora_settings(configuration: JobConfiguration, *, asked: Sequence[str]) -> bool:
+    """Whether the section was given, or something in it is meant."""
+    given = configuration.method.lora_config is not None
+    return given or any(is_wanted(configuration, path, asked=asked) for path in LORA_FIELDS)
 
 
 def account(
@@ -83,3 +106,12 @@ def _integration_name(section: object) -> str | None:
     if not isinstance(section, dict):
         return None
     return str(section.get("project") or section.get("outputRepoName"))
+
+
+_DEFAULTS = values_of(
+    JobConfiguration(
+        model=ModelSection(base_model="any"),
+        datasets=DatasetsSection(training_file_id="any"),
+        method=MethodSection(type=TrainingMethod.LORA),
+    )
+)

@@ -22,7 +22,8 @@ class BaseModel(Struct, frozen=True, kw_only=True, rename="camel"):
 class LayerManifest(Struct, frozen=True, kw_only=True, rename="camel"):
     """Holds no time and no path, so that publishing the same result twice gives the same bytes.
 
-    simulated: no weights, nothing was measured. files: relative name -> sha256.
+    simulated: no weights, nothing was measured. files: relative name -> sha256. hosted_model: what the provider that
+    keeps the weights calls the result; null where they lie here.
     """
 
     version: int = 1
@@ -34,6 +35,7 @@ class LayerManifest(Struct, frozen=True, kw_only=True, rename="camel"):
     files: dict[str, str]
     lineage: dict[str, object]
     metrics: dict[str, float | int | None]
+    hosted_model: str | None = None
 
 
 def metrics_of(artifact: Artifact) -> dict[str, float | int | None]:

@@ -4,11 +4,14 @@ from datetime import UTC, datetime
 
 from genomed.cli.arguments import Json
 from genomed.cli.sparkline import sparkline
-from genomed.entities.narration import duration
+from genomed.entities.narration import duration, usd_line
 
 MOST_LIST_TEXT = 80
 TIMES = ("createdAt", "timestamp")
 """Times in microseconds whose names, taken from the seed, do not say so."""
+MONEY = ("estimatedCost",)
+DURATIONS = ("estimatedDuration",)
+"""Likewise dollars, and seconds."""
 
 
 def cell(name: str, value: Json) -> str:
@@ -21,7 +24,9 @@ def cell(name: str, value: Json) -> str:
             return local_time(value)
         case int() if name.endswith("Bytes"):
             return size(value)
-        case int() | float() if name.endswith(("S", "TimeRemaining")):
+        case int() | float() if name.endswith(("Usd", "usd")) or name in MONEY:
+            return usd_line(value)
+        case int() | float() if name.endswith(("S", "TimeRemaining")) or name in DURATIONS:
             return duration(value)
         case float():
             return f"{value:.0%}" if name == "progress" else number(value)

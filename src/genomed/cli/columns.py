@@ -30,12 +30,44 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "layerId", "personaId", "domain", "baseModel", "simulated", "verdict.metric", "verdict.lift", "publishedUs",
     ),
     "datasets": ("datasetId", "name", "personaId", "rowKind", "rows", "evalRows", "sizeBytes", "frozenUs"),
-    "providers": ("provider", "available", "simulated", "methods", "reason", "description"),
+    "providers": (
+        "provider", "available", "simulated", "paid", "confirm", "methods", "missingSecrets", "sunset.lastNewJob",
+        "reason", "description",
+    ),
+    "deployments": (
+        "deploymentId", "layerId", "provider", "simulated", "state", "model", "hourly.usd", "dueUs", "costUsd",
+        "message",
+    ),
+    "scopes": (
+        "kind", "name", "caps.jobUsd", "day.settledUsd", "day.reservedUsd", "day.leftUsd", "month.settledUsd",
+        "month.reservedUsd", "month.leftUsd",
+    ),
+    "open": ("jobId", "personaId", "provider", "attemptOf", "usd", "source", "day", "basis"),
+    "changes": ("field", "change", "before", "sentBefore", "after", "sentAfter", "note"),
     "events": ("createdAt", "level", "message"),
     "commands": ("name", "role", "summary"),
     "fields": ("field", "asked", "sent", "disposition", "note"),
 }  # fmt: skip
 
+
+LABELS: dict[str, str] = {
+    "caps.jobUsd": "job cap",
+    "day.settledUsd": "day spent",
+    "day.reservedUsd": "day held",
+    "day.leftUsd": "day left",
+    "month.settledUsd": "month spent",
+    "month.reservedUsd": "month held",
+    "month.leftUsd": "month left",
+    "hourly.usd": "per hour",
+    "sunset.lastNewJob": "last new job",
+}
+"""Heads of columns whose own name says too little."""
+
+GO_WITHOUT_SAYING: dict[str, tuple[str, str, str]] = {
+    "fields": ("disposition", "not_applicable", "do not apply"),
+    "changes": ("change", "same", "stay the same"),
+}
+"""Rows that are counted and not shown: list -> (field, its value, what is said of them). A row with a note is shown."""
 
 SHOWN_WHEN_TRUE = ("simulated",)
 """What goes without saying while it is not so."""
@@ -48,6 +80,17 @@ def columns_of(name: str, rows: Sequence[Row]) -> list[str]:
         return wanted
     found = dict.fromkeys(field for row in rows for field in row)
     return [field for field in found if any(_filled(row.get(field), field) and _plain(row.get(field)) for row in rows)]
+
+
+def told_rows(name: str, rows: Sequence[Row]) -> tuple[list[Row], str]:
+    """The rows worth showing, and a line about the others."""
+    silent = GO_WITHOUT_SAYING.get(name)
+    if silent is None:
+        return list(rows), ""
+    field, value, words = silent
+    shown = [row for row in rows if row.get(field) != value or row.get("note")]
+    count = len(rows) - len(shown)
+    return shown, f"and {count} that {words}" if count else ""
 
 
 def value_at(row: Row, path: str) -> Json:

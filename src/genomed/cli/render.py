@@ -11,7 +11,8 @@ from typing import TextIO
 
 from genomed.cli.arguments import Json
 from genomed.cli.cells import MOST_LIST_TEXT, cell, cut
-from genomed.cli.columns import Row, columns_of, value_at
+from genomed.cli.columns import LABELS, Row, columns_of, told_rows, value_at
+from genomed.cli.prose import DOCUMENTS, document, prose
 
 GAP = "  "
 NARROWEST_COLUMN = 12
@@ -40,8 +41,9 @@ def render(result: Json, *, columns: int | None = None, colour: bool = False, ne
     if not isinstance(result, dict):
         return cell("", result)
     tables = {name: rows for name, value in result.items() if (rows := _rows(value)) is not None}
-    rest = {name: value for name, value in result.items() if name not in tables}
-    is_listing = _own_id(rest) is None and not any(isinstance(value, dict) for value in rest.values())
+    documents = {name: value for name, value in result.items() if name in DOCUMENTS and isinstance(value, dict)}
+    rest = {name: value for name, value in result.items() if name not in tables and name not in documents}
+    is_listing = _own_id(rest) is None and not documents and not any(isinstance(one, dict) for one in rest.values())
     if len(tables) == 1 and is_listing:
         ((name, rows),) = tables.items()
         return "\n".join([_listing(name, rows, columns, colour) or f"no {_words(name)}", *_footer(rest, next_page)])
@@ -49,6 +51,7 @@ def render(result: Json, *, columns: int | None = None, colour: bool = False, ne
     parts += [
         f"{_title(name, colour)}\n{_listing(name, rows, columns, colour)}" for name, rows in tables.items() if rows
     ]
+    parts += [f"{_title(name, colour)}\n{document(value)}" for name, value in documents.items()]
     return "\n\n".join(parts)
 
 
@@ -92,11 +95,15 @@ def _footer(rest: Row, next_page: str) -> list[str]:
 
 
 def _listing(name: str, rows: Sequence[Row], columns: int | None, colour: bool) -> str:
-    """A table; where rows hold nothing but objects, one block each."""
-    paths = columns_of(name, rows)
+    """A table, or text where that says it better; where rows hold nothing but objects, one block each."""
+    if (text := prose(name, rows)) is not None:
+        return text
+    shown, others = told_rows(name, rows)
+    paths = columns_of(name, shown)
     if not paths:
-        return "\n\n".join(_pairs(row) for row in rows)
-    return _table(paths, rows, columns, colour)
+        return "\n\n".join([*(_pairs(row) for row in shown), *([others] if others else [])])
+    table = _table(paths, shown, columns, colour)
+    return f"{table}\n{others}" if others else table
 
 
 def _table(paths: Sequence[str], rows: Sequence[Row], columns: int | None, colour: bool) -> str:
@@ -105,7 +112,7 @@ def _table(paths: Sequence[str], rows: Sequence[Row], columns: int | None, colou
         [" ".join(cell(name, value_at(row, path)).split()) for name, path in zip(names, paths, strict=True)]
         for row in rows
     ]
-    heads = [_words(name).upper() for name in names]
+    heads = [LABELS.get(path, _words(path.rpartition(".")[2])).upper() for path in paths]
     natural = [max(len(line[n]) for line in [heads, *lines]) for n in range(len(names))]
     widths = _fitted(names, natural, columns)
     head = _line(heads, widths)
@@ -117,9 +124,9 @@ def _table(paths: Sequence[str], rows: Sequence[Row], columns: int | None, colou
 
 
 def _fitted(names: Sequence[str], widths: list[int], columns: int | None) -> list[int]:
-    """Widest texts give way first; ids and short columns never do."""
+    """Widest texts give way first; ids, times and short columns never do."""
     fitted = list(widths)
-    soft = [n for n, name in enumerate(names) if not name.endswith("Id") and widths[n] > NARROWEST_COLUMN]
+    soft = [n for n, name in enumerate(names) if not name.endswith(("Id", "Us")) and widths[n] > NARROWEST_COLUMN]
     while columns is not None and soft and sum(fitted) + len(GAP) * (len(fitted) - 1) > columns:
         widest = max(soft, key=lambda n: fitted[n])
         if fitted[widest] <= NARROWEST_COLUMN:

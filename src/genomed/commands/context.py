@@ -4,17 +4,20 @@ A command is a module with NAME, SUMMARY, ROLE, Params, Result and `run`. One th
 its events and its result go into the log in one transaction, so that a replayed command gets the same answer.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Generic, Protocol, TypeVar
 
 from msgspec import Meta, Struct
 
+from genomed.entities.budget import Budget
 from genomed.entities.envelope import Blob, Envelope, Head, Write
 from genomed.entities.errors import NotFound
 from genomed.entities.job import Job
+from genomed.entities.journal_port import Loaded, SqlValue
 from genomed.entities.log_report import VerifyReport
-from genomed.entities.ports import Loaded, Provider, SqlValue
+from genomed.entities.ports import Provider
+from genomed.entities.presets import Shelf
 from genomed.entities.rows import Row
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import Role, RowKind
@@ -118,9 +121,27 @@ class Providers(Protocol):
 
     def get(self, name: str) -> Provider: ...
 
+    def complaints(self) -> tuple[str, ...]:
+        """Sentences about plug-ins that were left out."""
+        ...
+
+
+class Presets(Protocol):
+    """Named beginnings of jobs and sets of prompts: what ships with the daemon and what its configuration adds."""
+
+    async def shelf(self) -> Shelf: ...
+
 
 class Maintenance(Protocol):
     """Work on the log as a whole, and on the courier's rounds."""
+
+    def stopped(self) -> str | None:
+        """Why the log takes no more writes; None while it does."""
+        ...
+
+    async def anchored(self) -> Head | None:
+        """The head that the anchor outside of the log vouches for; None where it is absent or spoiled."""
+        ...
 
     async def verify(self) -> VerifyReport: ...
 
@@ -143,19 +164,26 @@ class Maintenance(Protocol):
 class Context:
     """Everything a command may use. Time, ids and salt are read here, so that a test can fix them.
 
-    given: the params as they came over the wire, before defaults.
+    budget: the configuration's caps. confirm: provider -> whether jobs that triggers start there wait for an operator,
+    as the configuration says; where it says nothing, those that cost money do.
+    job_secrets: references that jobs may name, for integrations. given: the params as they came over the wire, before
+    defaults.
     """
 
     log: LogReader
     providers: Providers
     datasets: DatasetFolder
     maintenance: Maintenance
+    presets: Presets
     now_us: Callable[[], int]
     new_id: Callable[[str], str]
     salt: Callable[[], str]
     caller: Caller
     default_base_model: str | None
     default_rule: TriggerRule
+    budget: Budget
+    confirm: Mapping[str, bool]
+    job_secrets: frozenset[str]
     catalogue: Callable[[], Sequence["CommandModule"]]
     given: dict[str, object]
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from genomed.commands.context import Context, load_as, load_job
-from genomed.entities.capabilities import Translation, ValidationResult
-from genomed.entities.configuration import JobConfiguration
+from genomed.entities.capabilities import ProviderCapabilities, Translation, ValidationResult, WarmStart
+from genomed.entities.configuration import IntegrationsSection, JobConfiguration
 from genomed.entities.dataset import Dataset
+from genomed.entities.differences import moved
 from genomed.entities.errors import (
     Capacity,
     ErrorKind,
+    Forbidden,
     GenomeError,
     InvalidRequest,
     MissingCredentials,
@@ -21,19 +23,30 @@ from genomed.entities.errors import (
     Problem,
     Unsupported,
 )
-from genomed.entities.events import ConfigurationResolved, JobCreated
-from genomed.entities.facts import DatasetFacts
+from genomed.entities.facts import HOSTED, DatasetFacts, EffectiveField, Estimate
 from genomed.entities.layer import Genome, Layer, cannot_continue
+from genomed.entities.ports import Provider
+from genomed.entities.refusals import droppable, with_refusals
+from genomed.entities.spend import day_of
+from genomed.entities.sunset import sunset_of
 from genomed.entities.validation import check_configuration
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """A job that could be created: what was found, and what the provider would be sent."""
+    """A job that could be created: what was found, and what the provider would be sent.
 
+    translation, estimate: null where the job is refused. fields: what becomes of each setting, also then. paid: a job
+    there costs money.
+    """
+
+    provider: str
     facts: DatasetFacts
     checked: ValidationResult
     translation: Translation | None
+    fields: tuple[EffectiveField, ...]
+    estimate: Estimate | None
     simulated: bool
+    paid: bool
 
 
 async def plan_job(
@@ -49,17 +62,74 @@ async def plan_job(
     facts: given when the dataset is about to be frozen in the same transaction.
     """
     provider = context.providers.get(provider_name)
-    if facts is None:
-        facts = await dataset_facts(context, configuration.datasets.training_file_id, "trainingFileId")
-    if configuration.datasets.validation_file_id is not None:
-        other = await dataset_facts(context, configuration.datasets.validation_file_id, "validationFileId")
-        facts = with_validation(facts, other)
+    facts = await job_facts(context, configuration, training=facts)
     able = await provider.capabilities()
-    universal = check_configuration(configuration, able, facts, asked=asked)
-    own = await provider.check(configuration, facts) if able.available else ValidationResult()
-    checked = _merged(universal, own)
-    translation = provider.translate(configuration, facts, asked=asked) if checked.valid else None
-    return Plan(facts=facts, checked=checked, translation=translation, simulated=able.simulated)
+    checked = check_configuration(configuration, able, facts, asked=asked)
+    if able.available:
+        today = day_of(context.now_us())
+        checked = _merged(checked, _secrets(configuration, context.job_secrets))
+        checked = _merged(checked, sunset_of(able, configuration.model.base_model, today=today))
+        checked = _merged(checked, await provider.check(configuration, facts, asked=asked))
+    valid = checked.valid
+    sent = provider.translate(configuration, facts, asked=asked) if valid else None
+    shown = sent if valid or not able.available else _attempted(provider, configuration, facts, asked, checked.errors)
+    return Plan(
+        provider=provider_name,
+        facts=facts,
+        checked=checked,
+        translation=sent,
+        fields=with_refusals(shown.fields if shown else (), checked.errors, configuration, asked=asked),
+        estimate=await provider.estimate(configuration, facts) if valid else None,
+        simulated=able.simulated,
+        paid=able.paid,
+    )
+
+
+def _secrets(configuration: JobConfiguration, allowed: frozenset[str]) -> ValidationResult:
+    """A job says where its integrations report, and so where their keys go: only keys that the operator named."""
+    integrations = configuration.integrations or IntegrationsSection()
+    named = {
+        "integrations.wandb.apiKey": integrations.wandb.api_key if integrations.wandb else None,
+        "integrations.huggingface.apiToken": integrations.huggingface.api_token if integrations.huggingface else None,
+    }
+    refused = [
+        Problem(
+            field=field,
+            message=f"{reference} is not among the secrets that jobs may use",
+            remedy="have the operator add it to allowed in [secrets] of the configuration",
+        )
+        for field, reference in named.items()
+        if reference is not None and reference not in allowed
+    ]
+    return ValidationResult(errors=tuple(refused), kind=ErrorKind.FORBIDDEN)
+
+
+def _attempted(
+    provider: Provider,
+    configuration: JobConfiguration,
+    facts: DatasetFacts,
+    asked: Sequence[str],
+    errors: Sequence[Problem],
+) -> Translation | None:
+    """What the provider makes of what it refuses, else of the rest of it; None where it can make nothing of either."""
+    for drop in ((), droppable(errors, configuration)):
+        try:
+            rest = moved(configuration, asked, base_model=None, metadata={}, drop=drop)
+            return provider.translate(rest.configuration, facts, asked=rest.asked)
+        except (GenomeError, ValueError, LookupError, TypeError):  # it owes us nothing for what `check` refused
+            continue
+    return None
+
+
+async def job_facts(
+    context: Context, configuration: JobConfiguration, *, training: DatasetFacts | None = None
+) -> DatasetFacts:
+    """Of the datasets that the configuration names. Raises NotFound. training: given where it is not in the log yet."""
+    named = configuration.datasets
+    facts = training or await dataset_facts(context, named.training_file_id, "trainingFileId")
+    if named.validation_file_id is None:
+        return facts
+    return with_validation(facts, await dataset_facts(context, named.validation_file_id, "validationFileId"))
 
 
 def with_validation(facts: DatasetFacts, other: DatasetFacts) -> DatasetFacts:
@@ -116,6 +186,7 @@ def refusal(checked: ValidationResult, provider: str) -> GenomeError:
         ErrorKind.CAPACITY: Capacity,
         ErrorKind.MISSING_CREDENTIALS: MissingCredentials,
         ErrorKind.INVALID_REQUEST: InvalidRequest,
+        ErrorKind.FORBIDDEN: Forbidden,
     }
     cls = kinds.get(checked.kind, Unsupported)
     return cls(base.message, field=base.field, provider=provider, remedy=base.remedy, details=base.details)
@@ -129,48 +200,27 @@ async def active_layer(context: Context, persona_id: str, domain: str | None, ba
     return loaded.state.active(domain, base_model)
 
 
-async def why_not_warm(context: Context, parent_layer_id: str | None, configuration: JobConfiguration) -> str | None:
-    """Why a job with this configuration cannot go on from that layer's weights; None when it can."""
+async def why_not_warm(
+    context: Context, parent_layer_id: str | None, configuration: JobConfiguration, *, provider_name: str
+) -> str | None:
+    """Why a job with this configuration cannot go on from that layer's weights there; None when it can."""
     if parent_layer_id is None:
         return "no layer is active there to go on from"
     layer, _ = await load_as(context, f"layer/{parent_layer_id}", Layer, what=f"layer {parent_layer_id}")
     job, _ = await load_job(context, layer.published.job_id)
-    return cannot_continue(job.configuration, configuration)
+    able = await context.providers.get(provider_name).capabilities()
+    return _out_of_reach(layer, able) or cannot_continue(job.configuration, configuration)
 
 
-class Wish(Struct, frozen=True, kw_only=True):
-    """Who wants a job, why, and with what: the part of its first event that no check adds to."""
-
-    persona_id: str
-    provider: str
-    configuration: JobConfiguration
-    asked: tuple[str, ...]
-    origin: str
-    domain: str | None = None
-    bucket_id: str | None = None
-    parent_layer_id: str | None = None
-    warm_start: bool = False
-
-
-def opening_events(plan: Plan, wish: Wish) -> tuple[JobCreated, ConfigurationResolved]:
-    """The first two events of a job. Raises ValueError for a plan that was refused."""
-    if plan.translation is None:
-        raise ValueError("a refused plan opens no job")
-    created = JobCreated(
-        persona_id=wish.persona_id,
-        provider=wish.provider,
-        configuration=wish.configuration,
-        asked=wish.asked,
-        dataset_id=plan.facts.dataset_id,
-        row_kind=plan.facts.row_kind,
-        rows=plan.facts.rows,
-        eval_rows=plan.facts.eval_rows,
-        origin=wish.origin,
-        domain=wish.domain,
-        bucket_id=wish.bucket_id,
-        parent_layer_id=wish.parent_layer_id,
-        warm_start=wish.warm_start,
-        simulated=plan.simulated,
-    )
-    resolved = ConfigurationResolved(attempt=0, source="translation", fields=plan.translation.fields)
-    return created, resolved
+def _out_of_reach(layer: Layer, able: ProviderCapabilities) -> str | None:
+    """Whether the provider can get hold of the weights at all."""
+    made_by = layer.published.provider
+    match able.features.warm_start:
+        case WarmStart.NEVER:
+            return f"{able.provider} always starts from the base model"
+        case WarmStart.OWN if made_by != able.provider:
+            return f"the layer was made by {made_by}, and {able.provider} goes on only from what it keeps itself"
+        case WarmStart.FILES if layer.published.artifact.format == HOSTED:
+            return f"the layer's weights are kept by {made_by} and cannot be downloaded"
+        case _:
+            return None

@@ -1,10 +1,10 @@
-"""What job-cancel, job-pause, job-resume and job-retry share: their result, and the write on the job's stream."""
+"""What the commands that steer a job share: their result, and the writes on its stream and its bucket's."""
 
 from msgspec import Struct
 
 from genomed.commands.context import Context, Decided
 from genomed.commands.job_view import JobView, job_view
-from genomed.entities.bucket import Bucket
+from genomed.entities.bucket import Bucket, release
 from genomed.entities.envelope import Write
 from genomed.entities.events import JobEvent
 from genomed.entities.experience_events import ExamplesReserved
@@ -58,3 +58,13 @@ async def reserved_again(context: Context, job_id: str, job: Job) -> tuple[Write
         again=True,
     )
     return (Write(stream=f"bucket/{job.bucket_id}", expected=loaded.version, events=(event,)),)
+
+
+async def released(context: Context, job_id: str, job: Job, *, reason: str) -> tuple[Write, ...]:
+    """A job that ends by a command, before it began, gives the examples that it held back to their bucket."""
+    if job.bucket_id is None:
+        return ()
+    loaded = await context.log.load(f"bucket/{job.bucket_id}")
+    bucket = loaded.state if isinstance(loaded.state, Bucket) else None
+    events = release(bucket, job_id, succeeded=False, reason=reason)
+    return (Write(stream=f"bucket/{job.bucket_id}", expected=loaded.version, events=tuple(events)),) if events else ()

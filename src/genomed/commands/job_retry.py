@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from genomed.commands.context import Context, Decided, load_job
 from genomed.commands.job_control import Result, decided, reserved_again
+from genomed.commands.spending import reservation_again
 from genomed.entities.configuration import Name
 from genomed.entities.errors import Conflict
 from genomed.entities.events import RetryRequested
@@ -25,13 +26,14 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
-    """Raises NotFound, or Conflict for a job that has not failed or been cancelled."""
+    """Raises NotFound, BudgetExceeded, or Conflict for a job that has not failed or been cancelled."""
     job, version = await load_job(context, params.job_id)
     if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise Conflict(f"job {params.job_id} is {job.status}; only a failed or cancelled job is retried")
     if len(job.attempts) >= MAX_ATTEMPTS:
         raise Conflict(f"job {params.job_id} had {MAX_ATTEMPTS} attempts", remedy="create a new job")
-    more = await reserved_again(context, params.job_id, job)
-    event = RetryRequested(reason=params.reason)
+    reserved = await reservation_again(context, params.job_id, job, attempt_of="retry")
+    more = (*await reserved_again(context, params.job_id, job), *reserved.writes)
+    event = RetryRequested(reason=params.reason, ledger=reserved.ledger)
     message = "a new attempt starts from the first step"
     return decided(context, params.job_id, job, version, event, message=message, more=more)

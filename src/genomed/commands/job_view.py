@@ -3,13 +3,16 @@
 from msgspec import Struct
 
 from genomed.entities.errors import ErrorBody
-from genomed.entities.facts import Artifact, Judgement, Progress, Verdict
-from genomed.entities.job import CheckpointRecord, Job
+from genomed.entities.facts import Artifact, Estimate, Judgement, Progress, Verdict
+from genomed.entities.job import CheckpointRecord, Job, Upload
 from genomed.entities.types import JobPhase, JobStatus, RowKind
 
 
 class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Times in microseconds since 1970. Unknown numbers are null."""
+    """Times in microseconds since 1970. Unknown numbers are null.
+
+    estimate, quote: what it was thought to cost, by us and by the provider. costUsd: what the provider says it did.
+    """
 
     job_id: str
     persona_id: str
@@ -38,6 +41,12 @@ class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     verdict: Verdict | None
     artifact: Artifact | None
     error: ErrorBody | None
+    awaiting_approval: bool = False
+    uploads: dict[str, Upload] = {}
+    estimate: Estimate | None = None
+    quote: Estimate | None = None
+    cost_usd: float | None = None
+    migrated_from: str | None = None
     created_us: int
     started_us: int | None
     updated_us: int
@@ -74,6 +83,12 @@ def job_view(job_id: str, job: Job) -> JobView:
         verdict=job.verdict,
         artifact=job.artifact,
         error=job.error,
+        awaiting_approval=job.awaiting_approval,
+        uploads=job.uploads,
+        estimate=job.estimate,
+        quote=job.quote,
+        cost_usd=job.cost_usd,
+        migrated_from=job.migrated_from,
         created_us=job.created_us,
         started_us=job.started_us,
         updated_us=job.updated_us,

@@ -1,9 +1,11 @@
 """genome/layer-show: one layer: where it lies, what taught it, what it was measured at."""
 
+import msgspec
 from msgspec import Struct
 
 from genomed.commands.context import Context, load_as
 from genomed.entities.configuration import Name
+from genomed.entities.deployment_events import LayerCompared
 from genomed.entities.facts import Artifact, Verdict
 from genomed.entities.layer import Genome, Layer
 from genomed.entities.types import Role, RowKind
@@ -14,7 +16,10 @@ ROLE = Role.READ
 
 
 class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """answers: also the texts of the last comparison with its base model."""
+
     layer_id: Name
+    answers: bool = False
 
 
 class LayerView(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -38,19 +43,55 @@ class LayerView(Struct, frozen=True, kw_only=True, rename="camel"):
     published_us: int
 
 
+class ComparisonView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The last genome/layer-compare. answered: of twice the prompts."""
+
+    tuned_model: str
+    base_model: str
+    prompts: int
+    answered: int
+    seconds: float
+    prompt_set: str | None
+    deployment_id: str | None
+    answers_sha256: str
+
+
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
-    """lineage: this layer and its parents, newest first."""
+    """lineage: this layer and its parents, newest first. answers: null where none were asked for, or were erased."""
 
     layer: LayerView
     lineage: tuple[str, ...]
+    compared: ComparisonView | None
+    answers: dict[str, object] | None
 
 
 async def run(params: Params, context: Context) -> Result:
     """Raises NotFound."""
     layer, _ = await load_as(context, f"layer/{params.layer_id}", Layer, what=f"layer {params.layer_id}")
     return Result(
-        layer=await layer_view(context, params.layer_id, layer), lineage=await _lineage(context, params.layer_id)
+        layer=await layer_view(context, params.layer_id, layer),
+        lineage=await _lineage(context, params.layer_id),
+        compared=_comparison(layer.compared) if layer.compared else None,
+        answers=await _answers(context, layer.compared) if params.answers and layer.compared else None,
     )
+
+
+def _comparison(event: LayerCompared) -> ComparisonView:
+    return ComparisonView(
+        tuned_model=event.tuned_model,
+        base_model=event.base_model,
+        prompts=event.prompts,
+        answered=event.answered,
+        seconds=event.seconds,
+        prompt_set=event.prompt_set,
+        deployment_id=event.deployment_id,
+        answers_sha256=event.answers_sha256,
+    )
+
+
+async def _answers(context: Context, event: LayerCompared) -> dict[str, object] | None:
+    body = await context.log.blob(event.answers_sha256)
+    return None if body is None else msgspec.json.decode(body, type=dict[str, object])
 
 
 async def layer_view(context: Context, layer_id: str, layer: Layer) -> LayerView:

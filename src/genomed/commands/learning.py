@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from genomed.commands.bucket_state import BucketState
 from genomed.commands.context import Context, Decided, FrozenFiles
-from genomed.commands.job_building import Wish, active_layer, opening_events, plan_job, refusal, why_not_warm
+from genomed.commands.job_building import active_layer, plan_job, refusal, why_not_warm
+from genomed.commands.job_opening import Opening, Wish, open_job
 from genomed.commands.lessons import Lessons, pending_lessons
 from genomed.entities.bucket import reserve
 from genomed.entities.checking import given_paths
@@ -16,7 +17,7 @@ from genomed.entities.configuration import DatasetsSection, JobConfiguration, Me
 from genomed.entities.dataset import Dataset
 from genomed.entities.envelope import Write
 from genomed.entities.errors import Conflict
-from genomed.entities.events import DatasetFrozen, Event
+from genomed.entities.events import DatasetFrozen
 from genomed.entities.experience_events import ExamplesReserved
 from genomed.entities.facts import DatasetFacts, DatasetSource
 from genomed.entities.readiness import ReadinessCode
@@ -32,7 +33,7 @@ FEWEST_EXAMPLES = 10
 
 
 class Started(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A job that a bucket started. reason: why, as the log has it."""
+    """A job that a bucket started. reason: why, as the log has it. approvalNeeded: it waits for genome/job-approve."""
 
     job_id: str
     dataset_id: str
@@ -40,12 +41,13 @@ class Started(Struct, frozen=True, kw_only=True, rename="camel"):
     rows: int
     eval_rows: int
     reason: str
+    approval_needed: bool = False
 
 
 async def start_learning(
     context: Context, state: BucketState, *, code: ReadinessCode, reason: str, origin: str
 ) -> Decided[Started]:
-    """Raises Conflict when the bucket is taken or too small, or whatever the provider objects."""
+    """Raises Conflict when the bucket is taken or too small, BudgetExceeded, or whatever the provider objects."""
     if state.bucket is not None and state.bucket.reservation is not None:
         raise Conflict(f"job {state.bucket.reservation.job_id} is training on this bucket")
     rule, key = state.rule, state.key
@@ -62,10 +64,10 @@ async def start_learning(
         eval_share=rule.held_out_share,
         seed=SPLIT_SEED,
     )
-    opening, job_id = await _opening(context, state, files, origin=origin)
+    opening = await _opening(context, state, files, origin=origin)
     reserved = ExamplesReserved(
         bucket=key,
-        job_id=job_id,
+        job_id=opening.job_id,
         dataset_id=files.dataset_id,
         through_position=taught.through_position,
         examples=taught.examples,
@@ -75,22 +77,21 @@ async def start_learning(
     writes = [
         *await dataset_writes(context, files, frozen_from_bucket(state, files, taught)),
         Write(stream=f"bucket/{state.bucket_id}", expected=state.version, events=(reserve(state.bucket, reserved),)),
-        Write(stream=f"job/{job_id}", expected=0, events=opening),
+        *opening.writes,
     ]
     started = Started(
-        job_id=job_id,
+        job_id=opening.job_id,
         dataset_id=files.dataset_id,
         examples=taught.examples,
         rows=files.rows,
         eval_rows=files.eval_rows,
         reason=reason,
+        approval_needed=opening.approval_needed,
     )
     return Decided(result=started, writes=tuple(writes))
 
 
-async def _opening(
-    context: Context, state: BucketState, files: FrozenFiles, *, origin: str
-) -> tuple[tuple[Event, ...], str]:
+async def _opening(context: Context, state: BucketState, files: FrozenFiles, *, origin: str) -> Opening:
     key = state.key
     configuration, asked = configured(state.rule, base_model=key.base_model, dataset_id=files.dataset_id)
     plan = await plan_job(
@@ -103,7 +104,8 @@ async def _opening(
     if not plan.checked.valid:
         raise refusal(plan.checked, state.rule.provider)
     parent = await active_layer(context, key.persona_id, key.domain, key.base_model)
-    opening = opening_events(
+    return await open_job(
+        context,
         plan,
         Wish(
             persona_id=key.persona_id,
@@ -114,10 +116,9 @@ async def _opening(
             domain=key.domain,
             bucket_id=state.bucket_id,
             parent_layer_id=parent,
-            warm_start=await why_not_warm(context, parent, configuration) is None,
+            warm_start=await why_not_warm(context, parent, configuration, provider_name=state.rule.provider) is None,
         ),
     )
-    return opening, context.new_id("job")
 
 
 def configured(rule: TriggerRule, *, base_model: str, dataset_id: str) -> tuple[JobConfiguration, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from genomed.commands.context import Context
+from genomed.entities.capabilities import ProviderCapabilities, Sunset
 from genomed.entities.types import Role, TrainingMethod
 
 NAME = "genome/provider-list"
@@ -15,12 +16,20 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class ProviderView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """reason: why it is not available and what to do, in a sentence."""
+    """reason: why it is not available and what to do, in a sentence. paid: a job there costs money.
+
+    missingSecrets: references that lead to nothing. confirm: what triggers ask for there waits for genome/job-approve,
+    as what agents ask for does everywhere. sunset: its announced end, or that of its models.
+    """
 
     provider: str
     available: bool
     reason: str | None
     simulated: bool
+    paid: bool
+    confirm: bool
+    missing_secrets: tuple[str, ...]
+    sunset: Sunset | None
     description: str
     methods: tuple[TrainingMethod, ...]
 
@@ -39,8 +48,17 @@ async def run(_: Params, context: Context) -> Result:
                 available=able.available,
                 reason=able.reason,
                 simulated=able.simulated,
+                paid=able.paid,
+                confirm=context.confirm.get(name, able.paid),
+                missing_secrets=missing_secrets(able),
+                sunset=able.sunset,
                 description=able.description,
                 methods=able.supported_methods,
             )
         )
     return Result(providers=tuple(views))
+
+
+def missing_secrets(able: ProviderCapabilities) -> tuple[str, ...]:
+    """References that the provider needs and that lead to nothing; never a value."""
+    return tuple(reference for reference, present in able.required_secrets.items() if not present)

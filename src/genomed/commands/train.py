@@ -1,25 +1,29 @@
-"""genome/train: the existing system's one-call form: a file and a handful of numbers. Makes one job like any other."""
+"""genome/train: the existing system's one-call form: a file and a handful of numbers. Makes one job like any other.
+
+An agent (role capture) may ask for it, from a frozen dataset: the job then waits for genome/job-approve, and nothing is
+sent or spent before. Reading a file of this machine is an operator's.
+"""
 
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from genomed.commands import dataset_import
-from genomed.commands.context import AbsolutePath, Context, Decided
-from genomed.commands.job_building import Wish, active_layer, opening_events, plan_job, refusal
+from genomed.commands.context import AbsolutePath, Caller, Context, Decided
+from genomed.commands.job_building import Plan, active_layer, plan_job, refusal
+from genomed.commands.job_opening import Opening, Wish, open_job
 from genomed.entities.checking import convert, given_paths, problems
 from genomed.entities.configuration import JobConfiguration, Name, PersonaName
-from genomed.entities.envelope import Write
-from genomed.entities.errors import InvalidRequest, Problem
+from genomed.entities.errors import Forbidden, InvalidRequest, Problem
 from genomed.entities.events import DatasetFrozen
-from genomed.entities.facts import DatasetFacts
+from genomed.entities.facts import DatasetFacts, Estimate
 from genomed.entities.job import Job
 from genomed.entities.migration import FlatTraining, configuration_from_train
 from genomed.entities.types import JobStatus, Role
 
 NAME = "genome/train"
 SUMMARY = "Train on a file with a handful of settings, as the existing system does."
-ROLE = Role.OPERATE
+ROLE = Role.CAPTURE
 
 
 class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -49,7 +53,7 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
-    """sessionId is the job's id: one entity, two names. layerId: once it succeeded."""
+    """sessionId is the job's id: one entity, two names. layerId: once it succeeded. approvalNeeded: it waits."""
 
     session_id: str
     job_id: str
@@ -57,10 +61,14 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     status: JobStatus
     layer_id: str | None = None
     warnings: tuple[Problem, ...] = ()
+    estimate: Estimate | None = None
+    approval_needed: bool = False
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
-    """Raises InvalidRequest, NotFound, Unsupported with every objection."""
+    """Raises InvalidRequest, NotFound, Unsupported, BudgetExceeded with every objection; Forbidden for a file."""
+    if params.dataset_path is not None:
+        _refuse_files_of_agents(context.caller)
     base_model = _base_model(params, context)
     _refuse_out_of_range(configuration_from_train(_flat(params, base_model, params.dataset_id or "not yet known")))
     imported = await _dataset(params, context)
@@ -78,8 +86,8 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     if not plan.checked.valid:
         raise refusal(plan.checked, params.provider)
     parent = await active_layer(context, params.persona_id, params.trait_type, base_model)
-    job_id = context.new_id("job")
-    opening = opening_events(
+    opening = await open_job(
+        context,
         plan,
         Wish(
             persona_id=params.persona_id,
@@ -95,12 +103,12 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     )
 
     async def settle() -> Result:
-        job = await context.maintenance.until(job_id, lambda one: one.terminal, timeout_s=params.wait_s)
-        return _result(job_id, dataset_id, plan.checked.warnings, job)
+        job = await context.maintenance.until(opening.job_id, lambda one: one.terminal, timeout_s=params.wait_s)
+        return _result(opening, dataset_id, plan, job)
 
     return Decided(
-        result=_result(job_id, dataset_id, plan.checked.warnings, None),
-        writes=(*(imported.writes if imported else ()), Write(stream=f"job/{job_id}", expected=0, events=opening)),
+        result=_result(opening, dataset_id, plan, None),
+        writes=(*(imported.writes if imported else ()), *opening.writes),
         settle=settle if params.wait_s > 0 else None,
     )
 
@@ -138,14 +146,16 @@ def _flat(params: Params, base_model: str, dataset_id: str) -> FlatTraining:
     )
 
 
-def _result(job_id: str, dataset_id: str, warnings: tuple[Problem, ...], job: Job | None) -> Result:
+def _result(opening: Opening, dataset_id: str, plan: Plan, job: Job | None) -> Result:
     return Result(
-        session_id=job_id,
-        job_id=job_id,
+        session_id=opening.job_id,
+        job_id=opening.job_id,
         dataset_id=dataset_id,
         status=job.status if job else JobStatus.QUEUED,
         layer_id=job.layer_id if job else None,
-        warnings=warnings,
+        warnings=plan.checked.warnings,
+        estimate=plan.estimate,
+        approval_needed=opening.approval_needed,
     )
 
 
@@ -159,6 +169,15 @@ def _base_model(params: Params, context: Context) -> str:
     if found or base_model is None:
         raise InvalidRequest.of(found)
     return base_model
+
+
+def _refuse_files_of_agents(caller: Caller) -> None:
+    if caller.role is Role.CAPTURE:
+        raise Forbidden(
+            f"{caller.actor} has the role {caller.role}; reading a file of this machine needs {Role.OPERATE}",
+            field="datasetPath",
+            remedy="name a frozen dataset with datasetId",
+        )
 
 
 async def _dataset(params: Params, context: Context) -> Decided[dataset_import.Result] | None:

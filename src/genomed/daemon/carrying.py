@@ -4,20 +4,18 @@ Intent before effect: a create call happens only after its intention is in the l
 for the adapter to say; an outcome that nobody knows is looked up, never sent again blindly.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
 import msgspec
 
-from genomed.commands.job_building import with_validation
-from genomed.daemon.conclusion import Conclusion, bucket_release, conclude
-from genomed.entities.dataset import Dataset
+from genomed.daemon.conclusion import Conclusion, conclude
+from genomed.daemon.settlement import requoted
+from genomed.daemon.standing import Hands, Standing, cause_of, record, record_outcome
+from genomed.daemon.submissions import submission_of
 from genomed.entities.decisions import LookUp, Submit
-from genomed.entities.envelope import Cause, Write
-from genomed.entities.errors import ErrorBody, ErrorKind, Internal, StreamConflict
+from genomed.entities.envelope import Write
+from genomed.entities.errors import BudgetExceeded
 from genomed.entities.events import (
-    JobCancelled,
     JobEvent,
     JobFailed,
     JobSubmitted,
@@ -26,24 +24,21 @@ from genomed.entities.events import (
     SubmissionNotFound,
     SubmissionUnknown,
 )
-from genomed.entities.job import Job
-from genomed.entities.layer import Layer
+from genomed.entities.journal_port import SideWrite
 from genomed.entities.ports import (
     Absent,
     Accepted,
     Ambiguous,
     Deferred,
     Found,
-    Journal,
     LookupOutcome,
-    Provider,
     Rejected,
-    SideWrite,
     Snapshot,
     Submission,
     SubmitOutcome,
     Unsearchable,
 )
+from genomed.entities.provision_events import CostQuoted
 from genomed.entities.reports import events_of
 
 _POINTS = "INSERT OR REPLACE INTO metric_points (job_id, attempt, name, step, value, at_us) VALUES (?, ?, ?, ?, ?, ?)"
@@ -53,73 +48,42 @@ DEFER_S = 30.0
 """How long a job that a provider deferred without a hint waits before it asks again."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hands:
-    """What every step works with. dataset_paths: id -> (training file, held-out file, which need not exist)."""
-
-    journal: Journal
-    provider_of: Callable[[str], Provider]
-    dataset_paths: Callable[[str], tuple[str, str]]
-    layers_dir: str
-    now_us: Callable[[], int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """A job as it was read: what a step decides on."""
-
-    job_id: str
-    job: Job
-    version: int
-
-    @property
-    def stream(self) -> str:
-        return f"job/{self.job_id}"
-
-
-async def record(
-    hands: Hands, at: Standing, events: Sequence[JobEvent], *, actor: str = "daemon", side: Sequence[SideWrite] = ()
-) -> None:
-    """Append to the job's stream; an ending releases the bucket in the same transaction."""
-    writes = [Write(stream=at.stream, expected=at.version, events=tuple(events))] if events else []
-    ending = next((e for e in events if isinstance(e, JobFailed | JobCancelled)), None)
-    if ending is not None:
-        reason = ending.error.message if isinstance(ending, JobFailed) else ending.reason
-        writes += await bucket_release(hands.journal, at.job_id, at.job, succeeded=False, reason=reason)
-    if writes or side:
-        await hands.journal.append(writes, cause=_cause(at, actor), side=side)
-
-
-def _cause(at: Standing, actor: str) -> Cause:
-    return Cause(actor=actor, correlation_id=at.job_id)
-
-
 async def submit(hands: Hands, at: Standing, step: Submit) -> None:
     """The intention, durably; then the create call; then its outcome."""
-    submission = await _submission(hands, at, step)
+    submission = await submission_of(hands, at, step)
+    priced, reserved = await _priced(hands, at, step, submission)
     intended = SubmissionIntended(
         attempt=step.attempt,
         submission_key=step.key,
         payload_sha256=sha256(msgspec.json.encode(submission.payload, order="sorted")).hexdigest(),
         resume=step.resume,
     )
-    await record(hands, at, [intended])
-    outcome = await hands.provider_of(at.job.provider).submit(submission)
-    await _record_outcome(hands, at.job_id, _submitted(step.attempt, outcome, hands.now_us()))
-
-
-async def _record_outcome(hands: Hands, job_id: str, event: JobEvent) -> None:
-    """What is known is not lost to a command written at the same moment: not every provider can be asked again."""
-    while True:
-        try:
-            await record(hands, await standing(hands, job_id), [event])
-        except StreamConflict:
-            continue
+    if any(isinstance(event, JobFailed) for event in priced):
+        await record(hands, at, priced)
         return
+    await record(hands, at, [*priced, intended], more=reserved)
+    outcome = await hands.provider_of(at.job.provider).submit(submission)
+    await record_outcome(hands, at.job_id, _submitted(step.attempt, outcome, hands.now_us()))
+
+
+async def _priced(
+    hands: Hands, at: Standing, step: Submit, submission: Submission
+) -> tuple[list[JobEvent], tuple[Write, ...]]:
+    """The provider's own price, where it has one, and what it does to the reservation; too high a one ends the job."""
+    quote = await hands.provider_of(at.job.provider).quote(submission)
+    if quote is None or quote == at.job.quote:
+        return [], ()
+    quoted = CostQuoted(attempt=step.attempt, estimate=quote)
+    try:
+        reserved = await requoted(hands.journal, hands.budget, at.job_id, at.job, quote)
+    except BudgetExceeded as refused:
+        return [quoted, JobFailed(attempt=step.attempt, error=refused.body())], ()
+    return [quoted], reserved
 
 
 async def look_up(hands: Hands, at: Standing, step: LookUp) -> None:
-    found = await hands.provider_of(at.job.provider).find(step.key, job_id=at.job_id)
+    provider = hands.provider_of(at.job.provider)
+    found = await provider.find(step.key, job_id=at.job_id, intended_us=step.intended_us)
     await record(hands, at, [_looked_up(step.attempt, found)])
 
 
@@ -145,60 +109,6 @@ def _looked_up(attempt: int, found: LookupOutcome) -> JobEvent:
         case Unsearchable():
             reason = "it may have been accepted, and this provider cannot be asked; say what is there with job-resolve"
             return SubmissionUnknown(attempt=attempt, reason=reason, searchable=False)
-
-
-async def _submission(hands: Hands, at: Standing, step: Submit) -> Submission:
-    job = at.job
-    dataset = await _dataset(hands, job.dataset_id)
-    facts = dataset.facts(job.dataset_id)
-    train_path, held_path = hands.dataset_paths(job.dataset_id)
-    eval_path = held_path if dataset.frozen.eval_sha256 is not None else None
-    validation = job.configuration.datasets.validation_file_id
-    if validation is not None:
-        facts = with_validation(facts, (await _dataset(hands, validation)).facts(validation))
-        eval_path = hands.dataset_paths(validation)[0]
-    provider = hands.provider_of(job.provider)
-    translation = provider.translate(job.configuration, facts, asked=job.asked)
-    return Submission(
-        job_id=at.job_id,
-        attempt=step.attempt,
-        key=step.key,
-        configuration=job.configuration,
-        payload=translation.payload,
-        row_kind=job.row_kind,
-        train_path=train_path,
-        eval_path=eval_path,
-        rows=job.rows,
-        eval_rows=job.eval_rows,
-        dataset_sha256=dataset.frozen.train_sha256,
-        parent_layer_path=await _layer_path(hands, job.parent_layer_id),
-        warm_start=job.warm_start,
-        resume=step.resume,
-    )
-
-
-async def _dataset(hands: Hands, dataset_id: str) -> Dataset:
-    dataset = (await hands.journal.load(f"dataset/{dataset_id}")).state
-    if not isinstance(dataset, Dataset):
-        raise Internal(f"dataset {dataset_id} is not in the log")
-    return dataset
-
-
-async def _layer_path(hands: Hands, layer_id: str | None) -> str | None:
-    if layer_id is None:
-        return None
-    layer = (await hands.journal.load(f"layer/{layer_id}")).state
-    if not isinstance(layer, Layer):
-        raise Internal(f"layer {layer_id} is not in the log")
-    return layer.published.path
-
-
-async def standing(hands: Hands, job_id: str) -> Standing:
-    """The job as it is now. Raises Internal when the log has no such job."""
-    loaded = await hands.journal.load(f"job/{job_id}")
-    if not isinstance(loaded.state, Job):
-        raise Internal(f"job {job_id} is not in the log")
-    return Standing(job_id=job_id, job=loaded.state, version=loaded.version)
 
 
 async def poll(hands: Hands, at: Standing, *, attempt: int, provider_job_id: str) -> Snapshot:
@@ -229,10 +139,4 @@ async def finish(hands: Hands, at: Standing, *, attempt: int) -> None:
     conclusion = Conclusion(job_id=at.job_id, job=at.job, version=at.version, attempt=attempt)
     provider = hands.provider_of(at.job.provider)
     writes = await conclude(conclusion, journal=hands.journal, provider=provider, layers_dir=hands.layers_dir)
-    await hands.journal.append(writes, cause=_cause(at, "daemon"))
-
-
-def failure(job: Job, attempt: int, message: str, *, kind: ErrorKind) -> JobFailed:
-    return JobFailed(
-        attempt=attempt, error=ErrorBody(kind=kind, message=message, retryable=False, provider=job.provider)
-    )
+    await hands.journal.append(writes, cause=cause_of(at, "daemon"))

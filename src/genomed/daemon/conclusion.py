@@ -5,6 +5,7 @@ Publishing is atomic and finds what an earlier try left, so a crash anywhere her
 
 from msgspec import Struct
 
+from genomed.daemon.settlement import settlement
 from genomed.entities.bucket import Bucket, release
 from genomed.entities.envelope import Write
 from genomed.entities.errors import Internal
@@ -20,8 +21,9 @@ from genomed.entities.events import (
 )
 from genomed.entities.facts import Verdict
 from genomed.entities.job import Job
+from genomed.entities.journal_port import Journal
 from genomed.entities.layer import Genome, Layer
-from genomed.entities.ports import Journal, LayerRequest, Provider, PublishedLayer
+from genomed.entities.ports import LayerRequest, Provider, PublishedLayer
 from genomed.entities.types import EventLevel
 from genomed.entities.verdict import reach_verdict
 
@@ -64,6 +66,7 @@ async def conclude(at: Conclusion, *, journal: Journal, provider: Provider, laye
         *await _layer(at, journal, published, verdict),
         *adoption,
         *await bucket_release(journal, at.job_id, job, succeeded=True, reason="succeeded"),
+        *await settlement(journal, at.job_id, job, ended_by=events),
     ]
 
 

@@ -12,14 +12,20 @@ from typing import assert_never
 import anyio
 from anyio.abc import TaskGroup
 
-from genomed.daemon.carrying import Hands, Standing, failure, finish, look_up, poll, record, standing, submit
+from genomed.daemon.carrying import finish, look_up, poll, submit
 from genomed.daemon.journal import Journal
 from genomed.daemon.polling import Pace, wait_s
+from genomed.daemon.question_gate import QuestionGate
+from genomed.daemon.rounds import Round
+from genomed.daemon.sending import check_upload, prepare_upload, send_upload
 from genomed.daemon.slots import Slots
+from genomed.daemon.standing import Hands, Standing, failure, record, standing
 from genomed.entities.decisions import (
     AskToCancel,
     AskToPause,
+    AskToProceed,
     CancelUnsent,
+    CheckUpload,
     Conclude,
     Defer,
     EndPause,
@@ -27,12 +33,23 @@ from genomed.entities.decisions import (
     LookUp,
     PauseUnsent,
     Poll,
+    PrepareUpload,
     Rest,
+    SendUpload,
     Step,
     Submit,
     next_step,
 )
-from genomed.entities.errors import Capacity, ErrorKind, GenomeError, StreamConflict, Transient
+from genomed.entities.errors import (
+    Capacity,
+    ErrorKind,
+    Forbidden,
+    GenomeError,
+    MissingCredentials,
+    ProviderRejected,
+    StreamConflict,
+    Transient,
+)
 from genomed.entities.events import (
     JobCancelled,
     JobCreated,
@@ -44,46 +61,17 @@ from genomed.entities.events import (
     SubmissionDeferred,
 )
 from genomed.entities.job import Job
+from genomed.entities.provision_events import JobStalled
 from genomed.entities.types import EventLevel, JobPhase, JobStatus
 
 log = logging.getLogger(__name__)
 
 MAX_DEFECTS = 5
-"""Unforeseen errors in a row after which a job is failed rather than tried for ever."""
+"""Unforeseen errors in a row after which a job is failed rather than tried for ever; one that is paid for elsewhere is
+never failed for an error of ours.
+"""
 
 OPEN_JOBS = "SELECT job_id FROM jobs WHERE status NOT IN ('succeeded', 'failed', 'cancelled') ORDER BY job_id"
-
-
-class Round:
-    """What one job's loop keeps between turns: when to poll, and what went wrong in a row.
-
-    wanted, answered: how many fresh polls were asked for, and how many of these a poll begun later has answered.
-    """
-
-    def __init__(self, interval_s: float) -> None:
-        self.pace = Pace(interval_s=interval_s)
-        self.defects = 0
-        self.wanted = 0
-        self.answered = 0
-        self.next_poll_s = 0.0
-        self.bell = anyio.Event()
-        self.polled = anyio.Event()
-
-    def ring(self) -> None:
-        """Wake the loop, wherever it waits."""
-        self.bell.set()
-
-    def tell(self, answered: int) -> None:
-        """Wake those who asked for a fresh poll, up to the one that was answered."""
-        self.answered = answered
-        self.polled.set()
-        self.polled = anyio.Event()
-
-    async def listen(self, seconds: float | None) -> None:
-        """Until the bell rings or the time is over."""
-        with anyio.move_on_after(seconds):
-            await self.bell.wait()
-        self.bell = anyio.Event()
 
 
 class Courier:
@@ -97,12 +85,14 @@ class Courier:
         slots: Mapping[str, int],
         intervals: Mapping[str, float],
         default_interval_s: float,
+        questions: int,
     ) -> None:
         self._hands = hands
         self._journal = journal
         self._slots = Slots(slots)
         self._intervals = intervals
         self._default_interval_s = default_interval_s
+        self._gate = QuestionGate(at_once=questions, now_us=hands.now_us)
         self._rounds: dict[str, Round] = {}
 
     async def run(self) -> None:
@@ -125,7 +115,10 @@ class Courier:
         """Poll this job now; True when an answer was recorded in time. False at once where there is nobody to ask."""
         followed = self._rounds.get(job_id)
         attempt = (await standing(self._hands, job_id)).job.attempt
-        if followed is None or attempt is None or attempt.state != "accepted":
+        if followed is None:
+            return False
+        if attempt is None or attempt.state != "accepted":
+            followed.ring()
             return False
         followed.wanted += 1
         mine = followed.wanted
@@ -180,16 +173,25 @@ class Courier:
         """One step; trouble of any sort is recorded and waited out, and never ends the loop."""
         slot_free = self._slots.may_take(at.job.provider, at.job_id)
         step = next_step(at.job_id, at.job, now_us=self._hands.now_us(), slot_free=slot_free)
+        if isinstance(step, _AT_THE_PROVIDER) and (quiet_s := self._gate.quiet_s(at.job.provider)) > 0:
+            await followed.listen(quiet_s)  # a ring is heard: a cancel may need no provider
+            return
         try:
             await self._carry_out(at, step, followed)
             followed.defects = 0
         except StreamConflict:
             return
         except (Transient, Capacity) as error:
-            await self._wait_out(followed, error.retry_after_s if isinstance(error, Transient) else None)
             log.warning("provider trouble job=%s provider=%s error=%s", at.job_id, at.job.provider, error.message)
+            # Who looks up waits until a list has caught up; that wish is not the account's.
+            limited = None if isinstance(step, LookUp) else at.job.provider
+            if not await self._let_fall(at, step, error):
+                await self._wait_out(limited, followed, error)
+        except (MissingCredentials, Forbidden, ProviderRejected) as error:
+            if not await self._let_fall(at, step, error):
+                await self._stall(at.job_id, followed, error)
         except Exception as error:  # noqa: BLE001 - the rim of one job: it must not end the others' loops
-            await self._defect(at.job_id, followed, error)
+            await self._defect(at, followed, error)
 
     async def _carry_out(self, at: Standing, step: Step, followed: Round) -> None:
         match step:
@@ -200,15 +202,18 @@ class Courier:
                 if at.job.phase is not JobPhase.WAITING_CAPACITY:
                     await record(self._hands, at, [SubmissionDeferred(reason=reason)])
                 await followed.listen(None)
+            case PrepareUpload() | SendUpload() | CheckUpload():
+                await self._bring_part(at, step, followed)
             case Submit():
                 self._slots.hold(at.job.provider, at.job_id)
                 await submit(self._hands, at, step)
                 followed.next_poll_s = 0.0
             case LookUp():
-                await look_up(self._hands, at, step)
+                async with self._gate.turn(at.job.provider):
+                    await look_up(self._hands, at, step)
             case Poll(attempt=attempt, provider_job_id=theirs):
                 await self._poll(at, attempt, theirs, followed)
-            case AskToCancel() | AskToPause():
+            case AskToCancel() | AskToPause() | AskToProceed():
                 await self._ask(at, step, followed)
             case Conclude(attempt=attempt):
                 await finish(self._hands, at, attempt=attempt)
@@ -217,48 +222,112 @@ class Courier:
             case _:
                 assert_never(step)
 
-    async def _ask(self, at: Standing, step: AskToCancel | AskToPause, followed: Round) -> None:
+    async def _ask(self, at: Standing, step: AskToCancel | AskToPause | AskToProceed, followed: Round) -> None:
         """Asking again with every poll is harmless; what came of it is the poll's to say."""
         provider = self._hands.provider_of(at.job.provider)
-        if isinstance(step, AskToCancel):
-            await provider.cancel(step.provider_job_id, job_id=at.job_id, attempt=step.attempt)
-        else:
-            await provider.pause(step.provider_job_id, job_id=at.job_id, attempt=step.attempt)
+        if followed.next_poll_s <= 0:
+            async with self._gate.turn(at.job.provider):
+                match step:
+                    case AskToCancel():
+                        await provider.cancel(step.provider_job_id, job_id=at.job_id, attempt=step.attempt)
+                    case AskToPause():
+                        await provider.pause(step.provider_job_id, job_id=at.job_id, attempt=step.attempt)
+                    case AskToProceed():
+                        await provider.proceed(step.provider_job_id, job_id=at.job_id, attempt=step.attempt)
         await self._poll(at, step.attempt, step.provider_job_id, followed)
 
     async def _poll(self, at: Standing, attempt: int, theirs: str, followed: Round) -> None:
         """Wait for the poll's time or the bell, then ask; a ring only means: look at the job again first."""
-        if followed.next_poll_s > 0:
-            wait, followed.next_poll_s = followed.next_poll_s, 0.0
-            await followed.listen(wait)
+        if await self._waited(followed):
             return
         wanted = followed.wanted
-        snapshot = await poll(self._hands, at, attempt=attempt, provider_job_id=theirs)
-        followed.pace = Pace(interval_s=followed.pace.interval_s)
-        followed.next_poll_s = wait_s(followed.pace, hint_s=snapshot.next_poll_s, dice=random.random)
+        async with self._gate.turn(at.job.provider):
+            snapshot = await poll(self._hands, at, attempt=attempt, provider_job_id=theirs)
+        self._answered(followed, snapshot.next_poll_s)
         followed.tell(wanted)
 
-    async def _wait_out(self, followed: Round, hint_s: float | None) -> None:
+    async def _bring_part(self, at: Standing, step: PrepareUpload | SendUpload | CheckUpload, followed: Round) -> None:
+        """Sending may take hours, so that only the questions about it pass the gate."""
+        if isinstance(step, PrepareUpload):
+            await prepare_upload(self._hands, at, step)
+        elif await self._waited(followed):  # also before a lost part is sent again: a list may still show it
+            return
+        elif isinstance(step, SendUpload):
+            await send_upload(self._hands, at, step)
+        else:
+            await self._check_upload(at, step, followed)
+
+    async def _check_upload(self, at: Standing, step: CheckUpload, followed: Round) -> None:
+        async with self._gate.turn(at.job.provider):
+            state = await check_upload(self._hands, at, step)
+        self._answered(followed, state.next_poll_s)
+        if state.ready:
+            followed.next_poll_s = 0.0
+
+    async def _waited(self, followed: Round) -> bool:
+        """True when it was not yet time to ask: time has passed since, or the bell rang."""
+        if followed.next_poll_s <= 0:
+            return False
+        wait, followed.next_poll_s = followed.next_poll_s, 0.0
+        await followed.listen(wait)
+        return True
+
+    def _answered(self, followed: Round, hint_s: float | None) -> None:
+        followed.pace = Pace(interval_s=followed.pace.interval_s)
+        followed.next_poll_s = wait_s(followed.pace, hint_s=hint_s, dice=random.random)
+
+    async def _wait_out(self, provider: str | None, followed: Round, error: GenomeError) -> None:
+        """With backoff, and never shorter than the provider's own wish, which holds for all jobs of `provider`."""
+        hint_s = error.retry_after_s if isinstance(error, Transient) else None
+        if hint_s is not None and provider is not None:
+            self._gate.quiet(provider, hint_s)
         followed.pace = Pace(interval_s=followed.pace.interval_s, troubles=followed.pace.troubles + 1)
         await followed.listen(wait_s(followed.pace, hint_s=hint_s, dice=random.random))
 
-    async def _defect(self, job_id: str, followed: Round, error: Exception) -> None:
+    async def _stall(self, job_id: str, followed: Round, error: GenomeError) -> None:
+        """A no that asking again does not change. The job may go on at the provider, so that it is no verdict: it
+        waits, without asking, until somebody mends the cause and asks for its status, or the daemon starts again.
+        """
+        log.warning("provider refuses job=%s kind=%s error=%s", job_id, error.kind, error.message)
+        at = await standing(self._hands, job_id)
+        if at.job.phase is not JobPhase.STALLED or at.job.message != error.message:
+            stalled = JobStalled(kind=error.kind, message=error.message)
+            if not await self._recorded(at, stalled):
+                return
+        await followed.listen(None)
+
+    async def _let_fall(self, at: Standing, step: Step, error: GenomeError) -> bool:
+        """True where a result that cannot be fetched was that of a job which nobody wants any more."""
+        if not (isinstance(step, Conclude) and at.job.pending_cancel):
+            return False
+        reason = f"cancelled; its result could not be fetched: {error.message}"
+        return await self._recorded(at, JobCancelled(attempt=step.attempt, reason=reason))
+
+    async def _recorded(self, at: Standing, event: JobEvent) -> bool:
+        """False where somebody wrote to the job first: it is looked at again."""
+        try:
+            await record(self._hands, at, [event])
+        except StreamConflict:
+            return False
+        return True
+
+    async def _defect(self, seen: Standing, followed: Round, error: Exception) -> None:
         """An error nobody foresaw: noted on the job, tried again with backoff, and after MAX_DEFECTS its end."""
         followed.defects += 1
-        log.error("unforeseen error job=%s times=%d", job_id, followed.defects, exc_info=error)
+        log.error("unforeseen error job=%s times=%d", seen.job_id, followed.defects, exc_info=error)
         message = error.message if isinstance(error, GenomeError) else f"{type(error).__name__}: {error}"
         kind = error.kind if isinstance(error, GenomeError) else ErrorKind.INTERNAL
         try:
-            at = await standing(self._hands, job_id)
-            if followed.defects >= MAX_DEFECTS:
+            at = await standing(self._hands, seen.job_id)
+            if followed.defects >= MAX_DEFECTS and at.job.ledger is None:
                 await record(self._hands, at, [failure(at.job, _number(at.job), message, kind=kind)])
                 return
             if followed.defects == 1:
                 note = JobNoted(level=EventLevel.ERROR, code=kind, message=f"will be tried again: {message}")
                 await record(self._hands, at, [note])
         except GenomeError as refused:
-            log.warning("could not note the error job=%s error=%s", job_id, refused.message)
-        await self._wait_out(followed, None)
+            log.warning("could not note the error job=%s error=%s", seen.job_id, refused.message)
+        await self._wait_out(seen.job.provider, followed, Transient(message))
 
     def _rest(self, at: Standing) -> None:
         """A paused job needs no slot."""
@@ -271,6 +340,12 @@ class Courier:
 
     def _seconds_until(self, at_us: int) -> float:
         return max(0.0, (at_us - self._hands.now_us()) / 1_000_000)
+
+
+_AT_THE_PROVIDER = (
+    SendUpload, CheckUpload, Submit, LookUp, Poll, AskToCancel, AskToPause, AskToProceed, Conclude,
+)  # fmt: skip
+"""Steps that ask the provider."""
 
 
 def _runs(job: Job) -> bool:

@@ -12,7 +12,7 @@ import aiosqlite
 import anyio
 import anyio.to_thread
 
-from genomed.daemon.anchor import Anchor
+from genomed.daemon.anchor import Anchor, anchored_head
 from genomed.daemon.journal_file import ANCHOR_FILE, DATABASE_FILE, open_writer, prepare_folder
 from genomed.daemon.journal_plan import EncodedEvent, EncodedWrite, Ticket
 from genomed.daemon.journal_reader import Reader
@@ -30,8 +30,8 @@ from genomed.entities.envelope import Appended, Blob, Cause, Envelope, Head, Rec
 from genomed.entities.errors import Internal, InvalidRequest
 from genomed.entities.event_codec import as_read, encode, schema_of, type_of
 from genomed.entities.events import Event
+from genomed.entities.journal_port import Loaded, SideWrite, SqlValue
 from genomed.entities.log_report import VerifyReport
-from genomed.entities.ports import Loaded, SideWrite, SqlValue
 
 EVENT_MAX_BYTES = 64 * 1024
 STREAM_NAME_MAX = 512
@@ -126,6 +126,10 @@ class Journal:
 
     def head(self) -> Head:
         return self._tail.head
+
+    async def anchored(self) -> Head | None:
+        """The head that the anchor file vouches for now; None where it is absent or spoiled."""
+        return await anyio.to_thread.run_sync(anchored_head, self._data_dir / ANCHOR_FILE)
 
     def stopped(self) -> str | None:
         """Why the journal takes no more writes; None while it does."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiosqlite
 
 from genomed.daemon.journal_errors import RESTORE, CommitUnknown, Failure, LogDamaged, NewerLog, failure_of
-from genomed.entities.ports import SqlValue
+from genomed.entities.journal_port import SqlValue
 
 DATABASE_FILE = "journal.db"
 ANCHOR_FILE = "head.anchor"

@@ -16,7 +16,7 @@ from genomed.daemon.projector import UPSERT_STATE, Projector, Script
 from genomed.entities.envelope import ANY_VERSION, Appended, Blob, Cause, Envelope, Head, Receipt
 from genomed.entities.errors import Conflict, GenomeError, Internal, StreamConflict
 from genomed.entities.events import Event
-from genomed.entities.ports import Loaded, SideWrite
+from genomed.entities.journal_port import Loaded, SideWrite
 
 STREAM_WARN_EVENTS = 2_000
 STREAM_MAX_EVENTS = 10_000

@@ -18,7 +18,7 @@ from genomed.daemon.journal_file import READER_PRAGMAS, Row, connect_reader, rea
 from genomed.daemon.projector import Projector
 from genomed.entities.envelope import Envelope, Receipt
 from genomed.entities.errors import Internal
-from genomed.entities.ports import Loaded, SqlValue
+from genomed.entities.journal_port import Loaded, SqlValue
 
 READERS = 2
 LOOK_UP = (

@@ -31,7 +31,7 @@ from genomed.daemon.stream_cache import StreamCache
 from genomed.daemon.wal_gauge import WalGauge
 from genomed.entities.envelope import Appended, Head
 from genomed.entities.errors import Capacity, Conflict, GenomeError, InvalidRequest
-from genomed.entities.ports import Loaded
+from genomed.entities.journal_port import Loaded
 
 QUEUE_LIMIT = 1024
 BATCH_APPENDS = 512

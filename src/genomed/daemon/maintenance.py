@@ -23,6 +23,12 @@ class DaemonMaintenance:
         self._journal = journal
         self._courier = courier
 
+    def stopped(self) -> str | None:
+        return self._journal.stopped()
+
+    async def anchored(self) -> Head | None:
+        return await self._journal.anchored()
+
     async def verify(self) -> VerifyReport:
         return await self._journal.verify()
 

@@ -16,7 +16,7 @@ from genomed.daemon.journal_file import Row, Statement, statements_of
 from genomed.daemon.read_model_port import ReadModels
 from genomed.entities.envelope import Envelope, stream_kind
 from genomed.entities.events import UnknownEvent
-from genomed.entities.ports import Loaded, SideWrite
+from genomed.entities.journal_port import Loaded, SideWrite
 
 UPSERT_STATE = (
     "INSERT INTO states(stream, version, state) VALUES (?, ?, ?) "

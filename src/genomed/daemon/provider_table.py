@@ -5,7 +5,7 @@ from pathlib import Path
 
 from genomed import adapters
 from genomed.entities.errors import NotFound
-from genomed.entities.ports import Provider, ProviderContext
+from genomed.entities.ports import Provider, ProviderContext, Secrets
 
 
 class ProviderTable:
@@ -18,16 +18,21 @@ class ProviderTable:
         settings: Mapping[str, dict[str, object]],
         allowed: tuple[str, ...] | None,
         now_us: Callable[[], int],
+        secrets: Secrets,
     ) -> None:
         self._data_dir = data_dir
         self._settings = settings
         # Read from the disk once, not at every poll of every job: what was installed later needs a restart.
         self._names = tuple(name for name in adapters.provider_names() if allowed is None or name in allowed)
         self._now_us = now_us
+        self._secrets = secrets
         self._made: dict[str, Provider] = {}
 
     def names(self) -> tuple[str, ...]:
         return self._names
+
+    def complaints(self) -> tuple[str, ...]:
+        return adapters.complaints()
 
     def get(self, name: str) -> Provider:
         if name not in self.names():
@@ -42,6 +47,13 @@ class ProviderTable:
                 layers_dir=str(self._data_dir / "layers"),
                 settings=dict(self._settings.get(name, {})),
                 now_us=self._now_us,
+                secrets=self._secrets,
             )
             self._made[name] = adapters.load(name, context)
         return self._made[name]
+
+    async def close(self) -> None:
+        """Give every provider's connections back; those made so far are made anew when asked for."""
+        made, self._made = self._made, {}
+        for one in made.values():
+            await one.close()

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 
 from genomed.entities.envelope import Envelope
-from genomed.entities.ports import SideWrite
+from genomed.entities.journal_port import SideWrite
 
 State = TypeVar("State")
 

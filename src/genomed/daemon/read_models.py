@@ -9,11 +9,15 @@ from typing import cast
 from genomed.daemon.read_model_port import Fold, fold_of
 from genomed.entities import bucket as bucket_fold
 from genomed.entities import dataset as dataset_fold
+from genomed.entities import deployment as deployment_fold
 from genomed.entities import interaction as interaction_fold
 from genomed.entities import job as job_fold
 from genomed.entities import layer as layer_fold
+from genomed.entities import spend as spend_fold
 from genomed.entities.bucket import Bucket, bucket_id
 from genomed.entities.dataset import Dataset
+from genomed.entities.deployment import Deployment
+from genomed.entities.deployment_events import DeploymentEvent
 from genomed.entities.envelope import Envelope
 from genomed.entities.events import (
     DatasetFrozen,
@@ -38,8 +42,10 @@ from genomed.entities.experience_events import (
 from genomed.entities.facts import BucketKey
 from genomed.entities.interaction import Interaction
 from genomed.entities.job import Job
+from genomed.entities.journal_port import SideWrite, SqlValue
 from genomed.entities.layer import Genome, Layer
-from genomed.entities.ports import SideWrite, SqlValue
+from genomed.entities.spend import BudgetState, Ledger
+from genomed.entities.spend_events import BudgetSet, LedgerEvent
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -59,6 +65,14 @@ CREATE TABLE IF NOT EXISTS layers (
   job_id TEXT NOT NULL, active INTEGER NOT NULL, position INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS layers_by_position ON layers (position);
+CREATE TABLE IF NOT EXISTS deployments (
+  deployment_id TEXT PRIMARY KEY, layer_id TEXT NOT NULL, provider TEXT NOT NULL, state TEXT NOT NULL,
+  requested_us INTEGER NOT NULL, ended_us INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS deployments_by_layer ON deployments (layer_id);
+CREATE TABLE IF NOT EXISTS ledgers (
+  stream TEXT PRIMARY KEY, open INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS buckets (
   bucket_id TEXT PRIMARY KEY, persona_id TEXT NOT NULL, domain TEXT NOT NULL, base_model TEXT NOT NULL,
   opened_us INTEGER NOT NULL
@@ -94,6 +108,8 @@ WHERE job_id = ? AND state = 'reserved'
 _RETURN = "UPDATE examples SET state = 'pending', revised = 0 WHERE job_id = ? AND state = 'reserved'"
 _JOB = "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DATASET = "INSERT OR IGNORE INTO datasets VALUES (?, ?, ?, ?, ?)"
+_DEPLOYMENT = "INSERT OR REPLACE INTO deployments VALUES (?, ?, ?, ?, ?, ?)"
+_LEDGER = "INSERT OR REPLACE INTO ledgers VALUES (?, ?)"
 _LAYER = "INSERT OR IGNORE INTO layers VALUES (?, ?, ?, ?, ?, 0, ?)"
 _LAYER_ACTIVE = "UPDATE layers SET active = ? WHERE layer_id = ?"
 
@@ -104,6 +120,10 @@ def _job(state: Job | None, envelope: Envelope) -> Job:
 
 def _dataset(state: Dataset | None, envelope: Envelope) -> Dataset:
     return dataset_fold.evolve(state, cast("DatasetFrozen", envelope.event), at_us=envelope.at_us)
+
+
+def _deployment(state: Deployment | None, envelope: Envelope) -> Deployment:
+    return deployment_fold.evolve(state, cast("DeploymentEvent", envelope.event), at_us=envelope.at_us)
 
 
 def _layer(state: Layer | None, envelope: Envelope) -> Layer:
@@ -122,6 +142,15 @@ def _interaction(state: Interaction | None, envelope: Envelope) -> Interaction:
     return interaction_fold.evolve(state, cast("InteractionEvent", envelope.event), at_us=envelope.at_us)
 
 
+def _spend(state: Ledger | None, envelope: Envelope) -> Ledger:
+    return spend_fold.evolve(state, cast("LedgerEvent", envelope.event), at_us=envelope.at_us)
+
+
+def _budget(state: BudgetState | None, envelope: Envelope) -> BudgetState:
+    event = cast("BudgetSet", envelope.event)
+    return spend_fold.evolve_budget(state, event, actor=envelope.actor, at_us=envelope.at_us)
+
+
 class GenomeReadModels:
     """Fulfils the journal's ReadModels."""
 
@@ -133,12 +162,16 @@ class GenomeReadModels:
         return SCHEMA
 
     def tables(self) -> tuple[str, ...]:
-        return ("jobs", "datasets", "layers", "buckets", "examples")
+        return ("jobs", "datasets", "layers", "deployments", "ledgers", "buckets", "examples")
 
     def rows(self, envelope: Envelope, state: object | None) -> Sequence[SideWrite]:
         own = envelope.stream.partition("/")[2]
         if isinstance(state, Job):
             return (_job_row(own, state),)
+        if isinstance(state, Deployment):
+            return (_deployment_row(own, state),)
+        if isinstance(state, Ledger):
+            return (_write(_LEDGER, envelope.stream, len(state.open)),)
         if isinstance(state, Interaction):
             return _interaction_rows(own, envelope, state)
         match envelope.event:
@@ -158,9 +191,12 @@ _FOLDS: Mapping[str, Fold] = {
     "job": fold_of(Job, _job),
     "dataset": fold_of(Dataset, _dataset),
     "layer": fold_of(Layer, _layer),
+    "deployment": fold_of(Deployment, _deployment),
     "genome": fold_of(Genome, _genome),
     "bucket": fold_of(Bucket, _bucket),
     "interaction": fold_of(Interaction, _interaction),
+    "spend": fold_of(Ledger, _spend),
+    "budget": fold_of(BudgetState, _budget),
 }
 
 
@@ -183,6 +219,12 @@ def _job_row(job_id: str, job: Job) -> SideWrite:
         job.updated_us,
         job.finished_us,
     )
+
+
+def _deployment_row(deployment_id: str, deployment: Deployment) -> SideWrite:
+    asked = deployment.requested
+    told = (asked.layer_id, asked.provider, deployment.state, deployment.requested_us, deployment.ended_us)
+    return _write(_DEPLOYMENT, deployment_id, *told)
 
 
 def _opened(own: str, key: BucketKey, at_us: int) -> SideWrite:

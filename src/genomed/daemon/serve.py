@@ -5,37 +5,26 @@ Workers are not ours to stop: they run on when the daemon ends, and the next one
 
 import logging
 import os
-import secrets
 import signal
 import socket
 import stat
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 
 import anyio
 from aiohttp import web
 
-from genomed import commands
-from genomed.commands.context import Caller, Context
+from genomed.daemon.assembly import assembled, new_event_id, now_us
 from genomed.daemon.bus_door import BusDoor
-from genomed.daemon.carrying import Hands
-from genomed.daemon.courier import Courier
-from genomed.daemon.dataset_store import DatasetStore
 from genomed.daemon.dispatch import Dispatch
 from genomed.daemon.event_door import EventDoor
 from genomed.daemon.event_view import EventEncoder
 from genomed.daemon.http_door import HttpDoor
 from genomed.daemon.journal import Journal, open_journal
-from genomed.daemon.maintenance import DaemonMaintenance
-from genomed.daemon.provider_table import ProviderTable
 from genomed.daemon.read_models import GenomeReadModels
+from genomed.daemon.secret_store import RedactingFilter, SecretStore, crash_report
 from genomed.daemon.settings import Settings
-from genomed.daemon.triggers import Triggers
 from genomed.entities.errors import Conflict
-from genomed.entities.ids import RANDOM_BYTES, event_id, time_ordered_id
-from genomed.entities.types import Role
 
 log = logging.getLogger(__name__)
 
@@ -43,18 +32,6 @@ SHUTDOWN_S = 10.0
 """How long running requests may take to end once the daemon stops."""
 
 BACKLOG = 1024
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
-
-
-def new_id(prefix: str) -> str:
-    return time_ordered_id(prefix, at_us=now_us(), entropy=secrets.token_bytes(RANDOM_BYTES))
-
-
-def new_event_id() -> str:
-    return event_id(at_us=now_us(), entropy=secrets.token_bytes(RANDOM_BYTES))
 
 
 async def serve(settings: Settings, *, accept_loss: bool = False) -> None:
@@ -76,66 +53,22 @@ async def serve(settings: Settings, *, accept_loss: bool = False) -> None:
     log.info("stopped")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What works behind the doors."""
-
-    dispatch: Dispatch
-    courier: Courier
-    triggers: Triggers
-
-
-def assembled(settings: Settings, journal: Journal, *, clock: Callable[[], int] = now_us) -> Parts:
-    """Which part is given which. Starts nothing."""
-    data_dir = Path(settings.data_dir)
-    providers = ProviderTable(data_dir, settings=settings.providers, allowed=settings.allowed_providers, now_us=clock)
-    datasets = DatasetStore(data_dir / "datasets")
-    hands = Hands(
-        journal=journal,
-        provider_of=providers.get,
-        dataset_paths=datasets.paths,
-        layers_dir=str(data_dir / "layers"),
-        now_us=clock,
-    )
-    courier = Courier(
-        hands,
-        journal,
-        slots=settings.courier.slots,
-        intervals=settings.courier.poll_s,
-        default_interval_s=settings.courier.default_poll_s,
-    )
-    maintenance = DaemonMaintenance(journal, courier)
-
-    def context(caller: Caller, given: dict[str, object]) -> Context:
-        return Context(
-            log=journal,
-            providers=providers,
-            datasets=datasets,
-            maintenance=maintenance,
-            now_us=clock,
-            new_id=new_id,
-            salt=lambda: secrets.token_hex(16),
-            caller=caller,
-            default_base_model=settings.learning.base_model,
-            default_rule=settings.learning.trigger,
-            catalogue=commands.commands,
-            given=given,
-        )
-
-    ours = Caller(actor="trigger", role=Role.OPERATE)
-    triggers = Triggers(journal, lambda: context(ours, {}), clock)
-    return Parts(dispatch=Dispatch(journal, context), courier=courier, triggers=triggers)
-
-
 async def _run(settings: Settings, journal: Journal, listening: socket.socket) -> None:
-    parts = assembled(settings, journal)
+    secret_store = SecretStore()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RedactingFilter(secret_store))
+    sys.excepthook = crash_report(secret_store)
+    parts = assembled(settings, journal, secret_store=secret_store)
+    await parts.staging.clear()
     stopping = anyio.Event()
     application = doors(settings, journal, parts.dispatch, stopping)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(parts.courier.run)
         tasks.start_soon(parts.triggers.run)
+        tasks.start_soon(parts.deployments.run)
         await _listen(application, listening, stopping, settings)
         tasks.cancel_scope.cancel()
+    await parts.providers.close()
 
 
 def doors(settings: Settings, journal: Journal, dispatch: Dispatch, stopping: anyio.Event) -> web.Application:

@@ -3,13 +3,16 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from genomed.entities.budget import Budget
 from genomed.entities.checking import convert, problems
+from genomed.entities.configuration import REFERENCE
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.locations import data_dir, socket_path
+from genomed.entities.presets import Preset, PromptSet, preset_problems
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import Role
 
@@ -39,15 +42,41 @@ class Learning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Courier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """slots: jobs at a time by provider; not named: no limit. poll_s: seconds between polls by provider."""
+    """slots: jobs at a time by provider; not named: no limit. poll_s: seconds between polls by provider.
+
+    questions: how many questions one provider is asked at the same time, whatever the number of its jobs.
+    """
 
     slots: dict[str, Annotated[int, Meta(ge=1)]] = field(default_factory=lambda: {"local": 1})
     poll_s: dict[str, Seconds] = field(default_factory=lambda: {"local": 0.5, "simulated": 0.05})
     default_poll_s: Seconds = 15.0
+    questions: Annotated[int, Meta(ge=1, le=1000)] = 8
+
+
+class ProviderPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the operator allows of one provider.
+
+    confirm: jobs that triggers start wait for an operator; not given: where a job costs money. What an agent (role
+    capture) asks for always waits, whatever this says.
+    personal_data: what happens to it in rows on their way out: `redact`, `block` or `allow`.
+    """
+
+    confirm: bool | None = None
+    personal_data: Literal["redact", "block", "allow"] = "redact"
+
+
+class SecretPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """allowed: references that jobs may name for their integrations, and so send to where the job says."""
+
+    allowed: tuple[Annotated[str, Meta(pattern=REFERENCE)], ...] = ()
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """providers: one section per provider, read by its adapter. allowed_providers: none named means all."""
+    """providers: one section per provider, read by its adapter; policies: by provider too.
+
+    allowed_providers: none named means all. presets, prompts: added to those that ship with the daemon; one of the same
+    name replaces it. budget: the caps, until genome/budget-set sets others.
+    """
 
     data_dir: str
     socket: str
@@ -58,6 +87,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     learning: Learning = Learning()
     courier: Courier = Courier()
     providers: dict[str, dict[str, Any]] = {}
+    policies: dict[str, ProviderPolicy] = {}
+    secrets: SecretPolicy = SecretPolicy()
+    budget: Budget = Budget()
+    presets: dict[str, Preset] = {}
+    prompts: dict[str, PromptSet] = {}
 
 
 _FROM_ENVIRONMENT = {
@@ -84,7 +118,10 @@ def load_settings(
     chosen = dict(environment) | ({"GENOMED_SOCKET": str(Path(named).expanduser().absolute())} if named else {})
     elsewhere = data or environment.get("GENOMED_DATA_DIR")
     merged["socket"] = socket_path(chosen, data=merged["data_dir"] if elsewhere else None)
-    return convert(merged, Settings)
+    settings = convert(merged, Settings)
+    if wrong := [problem for name, preset in settings.presets.items() for problem in preset_problems(name, preset)]:
+        raise InvalidRequest.of(wrong)
+    return settings
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from genomed.entities.ports import Loaded
+from genomed.entities.journal_port import Loaded
 
 CACHED_STREAMS = 4096
 

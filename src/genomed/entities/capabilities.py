@@ -36,28 +36,72 @@ class ParameterDefinition(Struct, frozen=True, kw_only=True, rename="camel", omi
     max: float | None = None
 
 
+class WarmStart(StrEnum):
+    """From which layers a provider can go on: none, those it made and keeps itself, or any whose files it can read."""
+
+    NEVER = "never"
+    OWN = "own"
+    FILES = "files"
+
+
 class Features(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What can be done with a job once it runs."""
+    """What can be done with a job once it runs, and around it.
+
+    resume: a paused job can go on. continues: so can one that failed or was cancelled, from its last checkpoint.
+
+    quote: asked for its own price before the create call. serving: results need a billed deployment to answer.
+    download: the trained weights come here.
+    """
 
     cancel: bool = True
     pause: bool = False
     resume: bool = False
+    continues: bool = False
     metrics: bool = True
     judgement: bool = False
     lookup: bool = True
+    uploads: bool = False
+    quote: bool = False
+    serving: bool = False
+    download: bool = True
+    warm_start: WarmStart = WarmStart.NEVER
+
+
+class Sunset(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The announced end of a provider or of some of its models. Dates are ISO days, the last on which it works.
+
+    models: base model name or its prefix -> last day on which results trained from it are served.
+    """
+
+    message: str
+    source: str
+    last_new_job: str | None = None
+    models: dict[str, str] = {}
+
+
+class BaseModelOffer(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A base model that a provider names. methods, row_kinds: empty means all that the provider has."""
+
+    name: str
+    methods: tuple[TrainingMethod, ...] = ()
+    row_kinds: tuple[RowKind, ...] = ()
+    note: str | None = None
 
 
 class ProviderCapabilities(Struct, frozen=True, kw_only=True, rename="camel"):
     """available: can it take a job here and now; reason says why not, and what to do.
 
     parameter_ranges: where it is stricter than the universal table, by the table's sections and names.
-    required_secrets: name -> present; never a value. simulated: nothing it reports was measured.
+    required_secrets: reference -> present; never a value. simulated: nothing it reports was measured.
+    paid: a job here costs money. base_models: those it names, where it names them; others may work where
+    any_base_model is true. status_words: its own words -> ours.
     """
 
     provider: str
     available: bool
     reason: str | None = None
     simulated: bool = False
+    paid: bool = False
     description: str = ""
     supported_methods: tuple[TrainingMethod, ...] = ()
     supported_optimizations: tuple[OptimizationFeature, ...] = ()
@@ -69,6 +113,10 @@ class ProviderCapabilities(Struct, frozen=True, kw_only=True, rename="camel"):
     custom_parameters: dict[str, ParameterDefinition] = {}
     required_secrets: dict[str, bool] = {}
     features: Features = Features()
+    base_models: tuple[BaseModelOffer, ...] = ()
+    any_base_model: bool = True
+    sunset: Sunset | None = None
+    status_words: dict[str, str] = {}
     hardware: dict[str, Scalar] = {}
     versions: dict[str, Scalar] = {}
 
@@ -89,7 +137,13 @@ class ValidationResult(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Translation(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A configuration in the provider's own form, and what became of each universal field on the way."""
+    """A configuration in the provider's own form, and what became of each universal field on the way.
+
+    uploads: the parts of the dataset that the provider must be sent first, in this order: `train`, `eval`. payload:
+    what is known only later stands in it as `{upload:train}`, `{key}` or `{secret:env:NAME}`, and is filled in when
+    it is sent; a secret is never in a payload that is shown or stored.
+    """
 
     payload: dict[str, object]
     fields: tuple[EffectiveField, ...]
+    uploads: tuple[str, ...] = ()

@@ -72,6 +72,7 @@ def _walk(data: object, kind: inspect.Type, path: str, found: list[Problem]) -> 
         case inspect.UnionType(types=types):
             _union(data, types, path, found)
         case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item) if isinstance(data, list | tuple):
+            _length(data, kind, path, found)
             for n, value in enumerate(data):
                 _walk(value, item, f"{path}[{n}]", found)
         case inspect.DictType(value_type=value_type) if isinstance(data, dict):
@@ -83,6 +84,18 @@ def _walk(data: object, kind: inspect.Type, path: str, found: list[Problem]) -> 
             found.append(Problem(field=path, message=f"must be an object, not {_name(data)}"))
         case _:
             _leaf(data, kind, path, found)
+
+
+def _length(
+    data: list[object] | tuple[object, ...],
+    kind: inspect.ListType | inspect.VarTupleType,
+    path: str,
+    found: list[Problem],
+) -> None:
+    fewest, most = kind.min_length or 0, kind.max_length
+    if not fewest <= len(data) <= (len(data) if most is None else most):
+        wanted = f"at least {fewest}" if len(data) < fewest else f"at most {most}"
+        found.append(Problem(field=path, message=f"must have {wanted} entries, not {len(data)}"))
 
 
 def _struct(data: object, kind: inspect.StructType, path: str, found: list[Problem]) -> None:

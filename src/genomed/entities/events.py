@@ -8,9 +8,12 @@ layers. What agents tell us is in `experience_events`.
 from msgspec import Struct
 
 from genomed.entities.configuration import JobConfiguration
+from genomed.entities.deployment_events import DeploymentEvent, LayerCompared
 from genomed.entities.errors import ErrorBody
 from genomed.entities.experience_events import ExperienceEvent
-from genomed.entities.facts import Artifact, DatasetSource, EffectiveField, Judgement, Progress, Verdict
+from genomed.entities.facts import Artifact, DatasetSource, EffectiveField, Estimate, Judgement, Progress, Verdict
+from genomed.entities.provision_events import ProvisionEvent
+from genomed.entities.spend_events import SpendEvent
 from genomed.entities.types import EventLevel, JobPhase, JobStatus, RowKind
 
 
@@ -18,7 +21,9 @@ class JobCreated(Struct, frozen=True, kw_only=True, rename="camel", tag="job.cre
     """A wish to train. asked: the wire paths the caller gave; the rest of the configuration are defaults.
 
     parent_layer_id: the active layer the result must beat (null: the base model). warm_start: training goes on
-    from that layer's weights. origin: `command`, `train`, `trigger` or `flush`.
+    from that layer's weights. origin: `command`, `train`, `trigger`, `flush` or `migrate`. uploads: the parts of the
+    dataset that the provider must be sent first. approval_needed: an agent asked; an operator decides. ledger: the
+    spend stream that holds the reservation of `estimate`; null where nothing is paid. migrated_from: another job.
     """
 
     persona_id: str
@@ -36,6 +41,11 @@ class JobCreated(Struct, frozen=True, kw_only=True, rename="camel", tag="job.cre
     warm_start: bool = False
     simulated: bool = False
     legacy_session_id: str | None = None
+    uploads: tuple[str, ...] = ()
+    approval_needed: bool = False
+    estimate: Estimate | None = None
+    ledger: str | None = None
+    migrated_from: str | None = None
 
 
 class ConfigurationResolved(Struct, frozen=True, kw_only=True, rename="camel", tag="job.configuration_resolved"):
@@ -142,10 +152,11 @@ class SideJudged(Struct, frozen=True, kw_only=True, rename="camel", tag="job.sid
 
 
 class TrainingFinished(Struct, frozen=True, kw_only=True, rename="camel", tag="job.training_finished"):
-    """The run ended well; its artifact is not yet published as a layer."""
+    """The run ended well; its artifact is not yet published as a layer. provider_status: its last word, verbatim."""
 
     attempt: int
     artifact: Artifact
+    provider_status: str | None = None
 
 
 class VerdictReached(Struct, frozen=True, kw_only=True, rename="camel", tag="job.verdict_reached"):
@@ -162,8 +173,11 @@ class JobSucceeded(Struct, frozen=True, kw_only=True, rename="camel", tag="job.s
 
 
 class JobFailed(Struct, frozen=True, kw_only=True, rename="camel", tag="job.failed"):
+    """provider_status: the provider's last word, where it was its verdict."""
+
     attempt: int
     error: ErrorBody
+    provider_status: str | None = None
 
 
 class PauseRequested(Struct, frozen=True, kw_only=True, rename="camel", tag="job.pause_requested"):
@@ -179,15 +193,20 @@ class JobPaused(Struct, frozen=True, kw_only=True, rename="camel", tag="job.paus
 
 
 class ResumeRequested(Struct, frozen=True, kw_only=True, rename="camel", tag="job.resume_requested"):
-    """Go on as a new attempt from the last good checkpoint: after a pause, a failure or a cancel."""
+    """Go on: from the last good checkpoint as a new attempt, or with the very job that the provider holds paused.
+
+    ledger: the spend stream with the new attempt's reservation; null where nothing more is paid.
+    """
 
     reason: str
+    ledger: str | None = None
 
 
 class RetryRequested(Struct, frozen=True, kw_only=True, rename="camel", tag="job.retry_requested"):
-    """Start over as a new attempt of the same job, from the first step."""
+    """Start over as a new attempt of the same job, from the first step. ledger: as for a resume."""
 
     reason: str
+    ledger: str | None = None
 
 
 class CancelRequested(Struct, frozen=True, kw_only=True, rename="camel", tag="job.cancel_requested"):
@@ -195,8 +214,11 @@ class CancelRequested(Struct, frozen=True, kw_only=True, rename="camel", tag="jo
 
 
 class JobCancelled(Struct, frozen=True, kw_only=True, rename="camel", tag="job.cancelled"):
+    """provider_status: the provider's last word, where it had the job."""
+
     attempt: int
     reason: str
+    provider_status: str | None = None
 
 
 class LateReportIgnored(Struct, frozen=True, kw_only=True, rename="camel", tag="job.late_report_ignored"):
@@ -298,10 +320,11 @@ JobEvent = (
     | CancelRequested
     | JobCancelled
     | LateReportIgnored
+    | ProvisionEvent
 )
-LayerEvent = LayerPublished | LayerJudged
+LayerEvent = LayerPublished | LayerJudged | LayerCompared
 GenomeEvent = LayerActivated | LayerRolledBack
-Event = JobEvent | DatasetFrozen | LayerEvent | GenomeEvent | ExperienceEvent
+Event = JobEvent | DatasetFrozen | LayerEvent | GenomeEvent | DeploymentEvent | ExperienceEvent | SpendEvent
 
 
 class UnknownEvent(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,8 @@ class EffectiveField(Struct, frozen=True, kw_only=True, rename="camel"):
     """What became of one setting. asked: null when the caller gave none; sent: what the trainer or API got.
 
     disposition: `sent` as asked, `defaulted` where nothing was asked, `adjusted` with the reason in note,
-    `not_applicable` where the method or provider has no such thing and the caller did not ask for it.
+    `not_applicable` where the method or provider has no such thing and the caller did not ask for it, `refused` with
+    the reason in note (in what job-validate tells; a job that exists has none).
     """
 
     field: str
@@ -63,6 +64,10 @@ class Judgement(Struct, frozen=True, kw_only=True, rename="camel"):
     reward_margin: float | None = None
 
 
+HOSTED = "hosted"
+"""The format of what its provider keeps and serves, and nobody can download."""
+
+
 class Artifact(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a finished run left: where it lies, its files with sha256, and what was measured.
 
@@ -79,6 +84,21 @@ class Artifact(Struct, frozen=True, kw_only=True, rename="camel"):
     peak_memory_bytes: int | None = None
     layers_adapted: int | None = None
     trainable_parameters: int | None = None
+
+
+class Estimate(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a run is thought to cost. usd, seconds, tokens: null where nobody can say; never a guess dressed as one.
+
+    basis: a sentence saying how the number was made. source: `price_table` (with its date in as_of), `provider`
+    (its own quote), `free` or `unknown`.
+    """
+
+    usd: float | None
+    basis: str
+    source: str
+    seconds: float | None = None
+    tokens: int | None = None
+    as_of: str | None = None
 
 
 class Verdict(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -5,11 +5,8 @@ Terminal is terminal: after an ending, reports change nothing; only an explicit 
 
 from typing import assert_never
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from genomed.entities.configuration import JobConfiguration
-from genomed.entities.errors import ErrorBody
 from genomed.entities.events import (
     CancelRequested,
     CheckpointCommitted,
@@ -38,86 +35,11 @@ from genomed.entities.events import (
     VerdictReached,
     WorkerLost,
 )
-from genomed.entities.facts import Artifact, Judgement, Progress, Verdict
-from genomed.entities.types import TERMINAL, JobPhase, JobStatus, RowKind
+from genomed.entities.job_state import Attempt, CheckpointRecord, Job, Upload
+from genomed.entities.provision import closed_attempts, evolve_provision
+from genomed.entities.types import JobPhase, JobStatus
 
-
-class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One submission.
-
-    state: `intended` (outcome not in the log), `unknown` (ask by key), `uncertain` (cannot be asked), `absent`
-    (asked: not there), `accepted`, `ended`.
-    """
-
-    number: int
-    submission_key: str
-    state: str
-    resume: bool
-    provider_job_id: str | None = None
-
-
-class CheckpointRecord(Struct, frozen=True, kw_only=True, rename="camel"):
-    step: int
-    path: str
-    sha256: str
-    loss: float | None
-    attempt: int
-
-
-class Job(Struct, frozen=True, kw_only=True, rename="camel"):
-    """All that is known of a job. Times in microseconds since 1970; null until they happened.
-
-    resume_next: the next attempt goes on from the last checkpoint. pending_pause, pending_cancel: asked for and not
-    yet true. automatic_resumes: attempts opened because a worker was lost. progress_us: when progress was last told.
-    """
-
-    persona_id: str
-    provider: str
-    configuration: JobConfiguration
-    asked: tuple[str, ...]
-    dataset_id: str
-    row_kind: RowKind
-    rows: int
-    eval_rows: int
-    origin: str
-    domain: str | None
-    bucket_id: str | None
-    parent_layer_id: str | None
-    warm_start: bool
-    simulated: bool
-    created_us: int
-    updated_us: int
-    status: JobStatus = JobStatus.QUEUED
-    phase: JobPhase = JobPhase.ACCEPTED
-    provider_status: str | None = None
-    message: str | None = None
-    attempts: tuple[Attempt, ...] = ()
-    resume_next: bool = False
-    not_before_us: int | None = None
-    automatic_resumes: int = 0
-    progress: Progress | None = None
-    progress_us: int | None = None
-    checkpoint: CheckpointRecord | None = None
-    judgements: dict[str, Judgement] = {}
-    artifact: Artifact | None = None
-    verdict: Verdict | None = None
-    layer_id: str | None = None
-    adopted: bool | None = None
-    error: ErrorBody | None = None
-    pending_pause: bool = False
-    pause_until_us: int | None = None
-    pending_cancel: bool = False
-    started_us: int | None = None
-    finished_us: int | None = None
-
-    @property
-    def attempt(self) -> Attempt | None:
-        """The last attempt, ended or not; None while none was opened."""
-        return self.attempts[-1] if self.attempts else None
-
-    @property
-    def terminal(self) -> bool:
-        return self.status in TERMINAL
+__all__ = ["Attempt", "CheckpointRecord", "Job", "Upload", "evolve"]
 
 
 def evolve(job: Job | None, event: JobEvent, *, at_us: int) -> Job:
@@ -130,6 +52,8 @@ def evolve(job: Job | None, event: JobEvent, *, at_us: int) -> Job:
         return job or _created(event, at_us)
     if job is None:
         raise ValueError(f"a job's stream opens with job.created, not {type(event).__name__}")
+    if isinstance(event, ResumeRequested) and job.held:
+        return replace(job, updated_us=at_us, pending_resume=True, pause_until_us=None, phase=JobPhase.RESUMING)
     if isinstance(event, (ResumeRequested, RetryRequested)):
         return replace(_reopened(job, event), updated_us=at_us)
     if job.terminal:
@@ -155,6 +79,12 @@ def _created(event: JobCreated, at_us: int) -> Job:
         simulated=event.simulated,
         created_us=at_us,
         updated_us=at_us,
+        phase=JobPhase.AWAITING_APPROVAL if event.approval_needed else JobPhase.ACCEPTED,
+        awaiting_approval=event.approval_needed,
+        wanted_uploads=event.uploads,
+        estimate=event.estimate,
+        ledger=event.ledger,
+        migrated_from=event.migrated_from,
     )
 
 
@@ -175,18 +105,18 @@ def _reopened(job: Job, event: ResumeRequested | RetryRequested) -> Job:
         pending_pause=False,
         pause_until_us=None,
         pending_cancel=False,
+        pending_resume=False,
+        awaiting_approval=False,
+        uploads={},
+        quote=None,
+        ledger=event.ledger or (None if job.terminal else job.ledger),
+        cost_usd=None,
         finished_us=None,
-        attempts=_closed(job.attempts),
+        attempts=closed_attempts(job.attempts),
     )
     if isinstance(event, RetryRequested):
         return replace(again, progress=None, progress_us=None, checkpoint=None)
     return again
-
-
-def _closed(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
-    if not attempts or attempts[-1].state == "ended":
-        return attempts
-    return (*attempts[:-1], replace(attempts[-1], state="ended"))
 
 
 def _with_attempt(job: Job, state: str, provider_job_id: str | None = None) -> tuple[Attempt, ...]:
@@ -218,7 +148,7 @@ def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
                 message=reason,
                 resume_next=job.checkpoint is not None,
                 automatic_resumes=job.automatic_resumes + 1,
-                attempts=_closed(job.attempts),
+                attempts=closed_attempts(job.attempts),
             )
         case JobPaused():
             return replace(
@@ -227,7 +157,7 @@ def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
                 status=JobStatus.PAUSED,
                 phase=JobPhase.PAUSED,
                 pending_pause=False,
-                attempts=_closed(job.attempts),
+                attempts=closed_attempts(job.attempts),
             )
         case JobSucceeded() | JobFailed() | JobCancelled():
             return _ended(job, event, at_us)
@@ -236,7 +166,7 @@ def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
         case JobCreated() | ResumeRequested() | RetryRequested():
             raise ValueError(f"{type(event).__name__} is not a move")
         case _:
-            assert_never(event)
+            return evolve_provision(job, event, at_us=at_us)
 
 
 MeasuredEvent = ProgressReported | CheckpointCommitted | SideJudged | TrainingFinished | VerdictReached
@@ -256,7 +186,8 @@ def _measured(job: Job, event: MeasuredEvent, at_us: int) -> Job:
         case SideJudged(side=side, judgement=judgement):
             return replace(job, updated_us=at_us, judgements={**job.judgements, side: judgement})
         case TrainingFinished(artifact=artifact):
-            return replace(job, updated_us=at_us, artifact=artifact, phase=JobPhase.FETCHING)
+            word = event.provider_status or job.provider_status
+            return replace(job, updated_us=at_us, artifact=artifact, phase=JobPhase.FETCHING, provider_status=word)
         case VerdictReached(verdict=verdict):
             return replace(job, updated_us=at_us, verdict=verdict)
         case _:
@@ -276,7 +207,11 @@ def _submission(job: Job, event: SubmissionEvent, at_us: int) -> Job:
     match event:
         case SubmissionIntended():
             attempt = Attempt(
-                number=event.attempt, submission_key=event.submission_key, state="intended", resume=event.resume
+                number=event.attempt,
+                submission_key=event.submission_key,
+                state="intended",
+                resume=event.resume,
+                intended_us=at_us,
             )
             kept = job.attempts if not job.attempts or job.attempts[-1].number != event.attempt else job.attempts[:-1]
             return replace(
@@ -321,11 +256,14 @@ def _reported(job: Job, event: StatusReported | UnknownStatusReported, at_us: in
     started = job.started_us
     if event.status is JobStatus.RUNNING and started is None:
         started = at_us
+    paused = event.status is JobStatus.PAUSED
     phase = event.phase
     if job.pending_cancel:
         phase = JobPhase.CANCELLING
-    elif job.pending_pause:
+    elif job.pending_pause and not paused:
         phase = JobPhase.PAUSING
+    elif job.pending_resume and paused:
+        phase = JobPhase.RESUMING
     return replace(
         job,
         updated_us=at_us,
@@ -334,6 +272,9 @@ def _reported(job: Job, event: StatusReported | UnknownStatusReported, at_us: in
         provider_status=event.provider_status,
         message=event.message,
         started_us=started,
+        pending_pause=job.pending_pause and not paused,
+        pending_resume=job.pending_resume and paused,
+        pause_until_us=job.pause_until_us if paused or job.pending_pause else None,
     )
 
 
@@ -345,8 +286,10 @@ def _ended(job: Job, event: JobSucceeded | JobFailed | JobCancelled, at_us: int)
         finished_us=at_us,
         pending_pause=False,
         pending_cancel=False,
+        pending_resume=False,
+        awaiting_approval=False,
         pause_until_us=None,
-        attempts=_closed(job.attempts),
+        attempts=closed_attempts(job.attempts),
     )
     match event:
         case JobSucceeded():
@@ -354,8 +297,10 @@ def _ended(job: Job, event: JobSucceeded | JobFailed | JobCancelled, at_us: int)
                 ended, status=JobStatus.SUCCEEDED, layer_id=event.layer_id, adopted=event.adopted, message=None
             )
         case JobFailed(error=error):
-            return replace(ended, status=JobStatus.FAILED, error=error, message=error.message)
+            word = event.provider_status or job.provider_status
+            return replace(ended, status=JobStatus.FAILED, error=error, message=error.message, provider_status=word)
         case JobCancelled(reason=reason):
-            return replace(ended, status=JobStatus.CANCELLED, message=reason)
+            word = event.provider_status or job.provider_status
+            return replace(ended, status=JobStatus.CANCELLED, message=reason, provider_status=word)
         case _:
             assert_never(event)

@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from genomed.entities.configuration import JobConfiguration, LoRAConfiguration
+from genomed.entities.deployment_events import LayerCompared
 from genomed.entities.errors import Conflict
 from genomed.entities.events import (
     GenomeEvent,
@@ -19,20 +20,25 @@ from genomed.entities.facts import Verdict
 
 
 class Layer(Struct, frozen=True, kw_only=True, rename="camel"):
+    """compared: the last time its answers were set beside its base model's."""
+
     published: LayerPublished
     published_us: int
     verdict: Verdict | None = None
+    compared: LayerCompared | None = None
 
 
 def evolve_layer(layer: Layer | None, event: LayerEvent, *, at_us: int) -> Layer:
-    """Raises ValueError when a layer is judged before it was published."""
+    """Raises ValueError when a layer is judged or compared before it was published."""
+    if isinstance(event, LayerPublished):
+        return layer or Layer(published=event, published_us=at_us)
+    if layer is None:
+        raise ValueError("a layer's stream opens with layer.published")
     match event:
-        case LayerPublished():
-            return layer or Layer(published=event, published_us=at_us)
         case LayerJudged(verdict=verdict):
-            if layer is None:
-                raise ValueError("a layer's stream opens with layer.published")
             return replace(layer, verdict=verdict)
+        case LayerCompared():
+            return replace(layer, compared=event)
         case _:
             assert_never(event)
 

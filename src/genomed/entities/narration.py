@@ -4,8 +4,11 @@ from math import isfinite
 
 from msgspec import Struct
 
+from genomed.entities import deployment_events as d
 from genomed.entities import events as e
 from genomed.entities import experience_events as x
+from genomed.entities import provision_events as p
+from genomed.entities import spend_events as s
 from genomed.entities.event_codec import type_of
 from genomed.entities.facts import Judgement, Progress
 from genomed.entities.types import EventLevel
@@ -18,7 +21,7 @@ class Sentence(Struct, frozen=True, kw_only=True):
 
 def narrate(event: e.Event | e.UnknownEvent) -> Sentence:
     """What happened, in one sentence. Every event has one; unknown ones are named by their type."""
-    for part in (_job_start, _job_run, _job_end, _experience, _layers):
+    for part in (_job_start, _provision, _job_run, _job_end, _experience, _layers, _deployments, _spend):
         sentence = part(event)
         if sentence is not None:
             return sentence
@@ -94,6 +97,43 @@ def _job_start(event: e.Event | e.UnknownEvent) -> Sentence | None:
             return None
 
 
+def _provision(event: e.Event | e.UnknownEvent) -> Sentence | None:
+    match event:
+        case p.ApprovalGranted():
+            return _info(f"approved: {event.reason}")
+        case p.ApprovalDenied():
+            return _warning(f"rejected: {event.reason}")
+        case p.UploadIntended():
+            masked = f", masked: {counts_line(event.redacted)}" if event.redacted else ""
+            return _info(f"{event.role} part ready to send: {event.rows} rows, {event.size_bytes} bytes{masked}")
+        case p.UploadAccepted():
+            how = "was there already" if event.adopted else "sent"
+            return _info(f"{event.role} part {how} as {event.provider_file_id}")
+        case p.UploadReady():
+            return _info(f"{event.role} part checked by the provider ({event.provider_status})")
+        case p.UploadLost():
+            return _warning(f"{event.role} part lost at the provider: {event.reason}; it is sent again")
+        case p.CostQuoted():
+            return _info(f"attempt {event.attempt}: the provider's price is {usd_line(event.estimate.usd)}")
+        case p.CostReported():
+            return _info(f"attempt {event.attempt}: it cost {usd_line(event.usd)}")
+        case p.JobStalled():
+            return _warning(f"stalled, a person is needed: {event.message}")
+        case _:
+            return None
+
+
+def usd_line(usd: float | None) -> str:
+    """`$1.25`; cents and smaller where it is less than a dollar; a number nobody knows says so."""
+    if usd is None:
+        return "unknown"
+    return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
+
+
+def counts_line(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+
+
 def _job_run(event: e.Event | e.UnknownEvent) -> Sentence | None:
     match event:
         case e.StatusReported():
@@ -104,7 +144,7 @@ def _job_run(event: e.Event | e.UnknownEvent) -> Sentence | None:
         case e.ProgressReported():
             return _info(progress_line(event.progress))
         case e.CheckpointCommitted():
-            return _info(f"checkpoint at step {event.step} verified")
+            return _info(f"checkpoint at step {event.step} {'verified' if event.sha256 else 'kept by the provider'}")
         case e.WorkerLost():
             return _warning(f"attempt {event.attempt}: the worker was lost: {event.reason}")
         case e.JobNoted():
@@ -162,6 +202,61 @@ def _experience(event: e.Event | e.UnknownEvent) -> Sentence | None:
             return _info(f"examples of {event.job_id} returned: {event.reason}")
         case x.TriggerHeldBack():
             return _warning(f"trigger held back: {event.message}")
+        case _:
+            return None
+
+
+def _deployments(event: e.Event | e.UnknownEvent) -> Sentence | None:
+    match event:
+        case d.DeploymentRequested():
+            price = f"{usd_line(event.hourly.usd)} an hour"
+            return _info(f"{event.layer_id} is to be served on {event.provider} for {event.hours:g} h at {price}")
+        case d.DeploymentIntended():
+            return _info(f"asking for the deployment under key {event.key}")
+        case d.DeploymentUnknown():
+            return _warning(f"outcome of the deployment call is unknown: {event.reason}")
+        case d.DeploymentNotFound():
+            return _info("the provider never got it; asking for it is safe")
+        case d.DeploymentDeferred():
+            return _info(f"waiting: {event.reason}")
+        case d.DeploymentAccepted():
+            return _info(f"{'found at the provider' if event.adopted else 'accepted'} as {event.provider_id}")
+        case d.DeploymentReady():
+            return _info(f"it answers as {event.model}")
+        case _:
+            return _deployment_ends(event)
+
+
+def _deployment_ends(event: e.Event | e.UnknownEvent) -> Sentence | None:
+    match event:
+        case d.DeploymentTroubled():
+            return _warning(f"the provider refuses to be asked, it may go on and cost: {event.message}")
+        case d.DeploymentFailed():
+            return Sentence(level=EventLevel.ERROR, text=f"deployment failed: {event.error.message}")
+        case d.UndeployRequested():
+            return _info(f"its end was asked for: {event.reason}")
+        case d.DeploymentEnded():
+            return _info(f"ended after {event.hours:.2f} h, {usd_line(event.usd)}: {event.reason}")
+        case d.LayerCompared():
+            asked = f"{event.prompts} prompts, {event.answered} of {2 * event.prompts} answered"
+            return _info(f"{event.tuned_model} compared with {event.base_model}: {asked}")
+        case _:
+            return None
+
+
+def _spend(event: e.Event | e.UnknownEvent) -> Sentence | None:
+    match event:
+        case s.SpendReserved():
+            return _info(f"{usd_line(event.usd)} reserved for {event.job_id} ({event.attempt_of}): {event.basis}")
+        case s.SpendAdjusted():
+            return _info(f"{usd_line(event.usd)} reserved for {event.job_id} instead: {event.basis}")
+        case s.SpendSettled():
+            return _info(f"{event.job_id} settled at {usd_line(event.usd)} ({event.basis})")
+        case s.SpendReleased():
+            return _info(f"the money reserved for {event.job_id} is free again: {event.reason}")
+        case s.BudgetSet():
+            whose = "the configuration's caps apply again" if event.budget is None else "new caps apply"
+            return _info(f"{whose}: {event.reason}")
         case _:
             return None
 

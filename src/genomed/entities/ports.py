@@ -1,4 +1,4 @@
-"""What the rooms ask of the outside. Adapters and the daemon fulfil these; commands only use them.
+"""What the rooms ask of a provider, and what it is given. Adapters fulfil it; the daemon and commands use it.
 
 Each docstring states the law that the contract tests check.
 """
@@ -10,66 +10,18 @@ from msgspec import Struct
 
 from genomed.entities.capabilities import ProviderCapabilities, Translation, ValidationResult
 from genomed.entities.configuration import JobConfiguration
-from genomed.entities.envelope import Appended, Blob, Cause, Envelope, Head, Receipt, Write
 from genomed.entities.errors import ErrorBody
-from genomed.entities.facts import Artifact, DatasetFacts, EffectiveField, Judgement, Progress
+from genomed.entities.facts import Artifact, DatasetFacts, EffectiveField, Estimate, Judgement, Progress
+from genomed.entities.rows import Message, Row
 from genomed.entities.types import EventLevel, JobPhase, JobStatus, RowKind
-
-SqlValue = str | int | float | bytes | None
-
-
-class SideWrite(Struct, frozen=True, kw_only=True):
-    """Rows for a table that is not derived from the log (metric points, cursors), in the same transaction."""
-
-    sql: str
-    rows: tuple[tuple[SqlValue, ...], ...]
-
-
-class Loaded(Struct, frozen=True, kw_only=True):
-    """A stream's folded state and the version it stands at; state is None and version 0 for a new stream."""
-
-    version: int
-    state: object | None
-
-
-class Journal(Protocol):
-    """The append-only store of events."""
-
-    async def append(
-        self,
-        writes: Sequence[Write],
-        *,
-        cause: Cause,
-        receipt: Receipt | None = None,
-        blobs: Sequence[Blob] = (),
-        side: Sequence[SideWrite] = (),
-    ) -> Appended:
-        """All of it durably, or none. Raises StreamConflict when any stream is not at its expected version."""
-        ...
-
-    async def load(self, stream: str) -> Loaded: ...
-
-    async def read(self, stream: str, *, after_version: int = 0, limit: int = 1000) -> list[Envelope]: ...
-
-    async def read_all(self, *, after: int = 0, limit: int = 1000) -> list[Envelope]: ...
-
-    async def blob(self, sha256: str) -> bytes | None:
-        """The body, or None when it was erased or never stored."""
-        ...
-
-    async def receipt(self, key: str) -> Receipt | None: ...
-
-    async def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
-        """Read-only SQL over the read models, as of the last commit."""
-        ...
-
-    def head(self) -> Head: ...
 
 
 class Submission(Struct, frozen=True, kw_only=True):
     """One attempt to hand a job to a provider. Paths are local files; payload is what `translate` gave.
 
-    parent_layer_path: the layer to beat (and, with warm_start, to go on from). resume: from the last checkpoint.
+    parent_layer_path: the layer to beat (and, with warm_start, to go on from); parent: its artifact as the provider
+    that made it named it. resume: from the last checkpoint; previous_job_id: the provider's id of the attempt before.
+    files: what the provider calls each uploaded part (`train`, `eval`), for providers that are sent files.
     """
 
     job_id: str
@@ -86,6 +38,9 @@ class Submission(Struct, frozen=True, kw_only=True):
     parent_layer_path: str | None = None
     warm_start: bool = False
     resume: bool = False
+    files: dict[str, str] = {}
+    parent: Artifact | None = None
+    previous_job_id: str | None = None
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
@@ -130,6 +85,60 @@ class Unsearchable(Struct, frozen=True, kw_only=True):
 LookupOutcome = Found | Absent | Unsearchable
 
 
+class UploadFile(Struct, frozen=True, kw_only=True):
+    """A part of a dataset in the provider's own form, ready on disk. name: by content, `gn-` and 16 hex digits.
+
+    The name fits every provider's rules; the same bytes have the same name, so what is there already is adopted.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    size_bytes: int
+    rows: int
+    row_kind: RowKind
+
+
+class Uploaded(Struct, frozen=True, kw_only=True):
+    """provider_file_id: what create calls name it by."""
+
+    provider_file_id: str
+    adopted: bool = False
+
+
+UploadOutcome = Uploaded | Rejected | Deferred | Ambiguous
+
+
+class UploadState(Struct, frozen=True, kw_only=True):
+    """ready: a job may name it now. error: it will never be. gone: the provider has it no more."""
+
+    ready: bool
+    provider_status: str
+    error: ErrorBody | None = None
+    gone: bool = False
+    next_poll_s: float | None = None
+
+
+class Uploads(Protocol):
+    """How a provider that trains on files it was sent takes them."""
+
+    def line(self, row: Row, *, configuration: JobConfiguration) -> bytes:
+        """The row as this provider reads it for such a job: one line of JSON, without the newline. Pure."""
+        ...
+
+    async def find(self, file: UploadFile) -> Uploaded | None:
+        """The same content, sent before and still usable; None when it is not there. Raises Transient."""
+        ...
+
+    async def put(self, file: UploadFile) -> UploadOutcome:
+        """Send it, streamed with bounded memory. A lost reply is Ambiguous: `find` is asked before it is sent again."""
+        ...
+
+    async def state(self, provider_file_id: str) -> UploadState:
+        """Whether it is ready. Raises Transient."""
+        ...
+
+
 class MetricPoint(Struct, frozen=True, kw_only=True):
     """One measured value. name: loss, val_loss, accuracy, val_accuracy, learning_rate, grad_norm, tokens_per_s..."""
 
@@ -146,6 +155,8 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
+    """sha256: empty where the provider keeps the checkpoint and path is its name for it."""
+
     step: int
     path: str
     sha256: str
@@ -156,6 +167,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """What a provider knows of a job now. Points, notices, checkpoints: those since the cursor.
 
     status None: a word we do not know. worker_lost: a local worker is gone without an ending.
+    held: with status PAUSED, the provider keeps the job and `proceed` lets the same one go on; not held, a resume is a
+    new attempt. cost_usd: what the provider says that it cost, so far or in all; null while it does not say.
     cursor: opaque; given back at the next poll, stored together with what this snapshot led to.
     next_poll_s: the server's own hint.
     """
@@ -173,6 +186,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     artifact: Artifact | None = None
     error: ErrorBody | None = None
     worker_lost: str | None = None
+    held: bool = False
+    cost_usd: float | None = None
     cursor: str = ""
     next_poll_s: float | None = None
 
@@ -193,28 +208,120 @@ class LayerRequest(Struct, frozen=True, kw_only=True):
     lineage: dict[str, object]
 
 
+class DeploymentRequest(Struct, frozen=True, kw_only=True):
+    """A wish to have a layer answer requests. key: ours, found again by it. accelerator: the provider's word for it."""
+
+    key: str
+    layer_id: str
+    artifact: Artifact
+    base_model: str
+    accelerator: str | None = None
+    accelerators: int = 1
+
+
+class DeploymentState(Struct, frozen=True, kw_only=True):
+    """model: what inference calls name. phase: `creating`, `ready`, `failed`, `gone`, `unknown`.
+
+    base_model: what inference calls name the untuned model there; null where the deployment does not serve it.
+    """
+
+    phase: str
+    provider_status: str
+    model: str | None = None
+    base_model: str | None = None
+    message: str | None = None
+    error: ErrorBody | None = None
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What a served model said. tokens: as the server counted them; seconds: until the answer was whole."""
+
+    text: str
+    seconds: float
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Serving(Protocol):
+    """How a provider that serves results is asked to. Deploying costs money by the hour: never done unasked."""
+
+    async def hourly_usd(self, request: DeploymentRequest) -> Estimate:
+        """The price of one hour, from the price table in config; usd null where it has no entry."""
+        ...
+
+    async def deploy(self, request: DeploymentRequest) -> SubmitOutcome:
+        """Accepted.provider_job_id is the deployment's id. Calling twice with one key makes one deployment."""
+        ...
+
+    async def find(self, key: str) -> LookupOutcome: ...
+
+    async def state(self, provider_id: str, *, request: DeploymentRequest) -> DeploymentState:
+        """Raises Transient. May take further idempotent steps towards `ready` (loading the layer)."""
+        ...
+
+    async def undeploy(self, provider_id: str, *, request: DeploymentRequest) -> None:
+        """Ask for its end; asking twice, or for one that is gone, is harmless."""
+        ...
+
+    async def answer(self, model: str, prompt: Sequence[Message], *, max_tokens: int) -> Answer:
+        """One chat completion. Raises Transient, ProviderRejected or MissingCredentials."""
+        ...
+
+
 class Provider(Protocol):
-    """Where a job runs. One instance per daemon; methods may be called concurrently for different jobs."""
+    """Where a job runs. One instance per daemon; methods may be called concurrently for different jobs.
+
+    uploads: how it is sent files; None where it reads ours. serving: how its results are made to answer; None where
+    they are not served there.
+    """
 
     name: str
+
+    @property
+    def uploads(self) -> Uploads | None: ...
+
+    @property
+    def serving(self) -> Serving | None: ...
 
     async def capabilities(self) -> ProviderCapabilities:
         """What it can do here and now. Never raises for an absent package or key: that is `available=False`."""
         ...
 
-    async def check(self, configuration: JobConfiguration, dataset: DatasetFacts) -> ValidationResult:
-        """Everything this provider would refuse, at once, beyond the universal ranges. Changes nothing."""
+    async def check(
+        self, configuration: JobConfiguration, dataset: DatasetFacts, *, asked: Sequence[str]
+    ) -> ValidationResult:
+        """Everything this provider would refuse, at once, beyond the universal ranges. Changes nothing.
+
+        asked: wire paths of what the caller gave, as in `translate`. What was asked for and has no equal there is
+        refused, also where it is the universal default; a default that nobody asked for never is.
+        """
         ...
 
     def translate(self, configuration: JobConfiguration, dataset: DatasetFacts, *, asked: Sequence[str]) -> Translation:
-        """Pure. Accounts for every field of CONFIGURATION_FIELDS and of metadata, exactly once."""
+        """Pure. Accounts for every field of CONFIGURATION_FIELDS and of metadata, exactly once.
+
+        Raises nothing for what `check_configuration` and `check` let pass with the same `asked`.
+        """
+        ...
+
+    async def estimate(self, configuration: JobConfiguration, dataset: DatasetFacts) -> Estimate:
+        """What it would cost, from the price table; asks nobody. usd 0 with source `free` where it costs nothing."""
+        ...
+
+    async def quote(self, submission: Submission) -> Estimate | None:
+        """The provider's own price, asked after the uploads and before the create call; None where it has none."""
         ...
 
     async def submit(self, submission: Submission) -> SubmitOutcome:
         """Start it. Calling twice with one key starts one job. A lost reply is Ambiguous, not an exception."""
         ...
 
-    async def find(self, key: str, *, job_id: str) -> LookupOutcome: ...
+    async def find(self, key: str, *, job_id: str, intended_us: int) -> LookupOutcome:
+        """Whether the create call of that key went through. intended_us: when the intention was written.
+
+        Absent only when that is certain: a provider whose lists lag raises Transient until they must have caught up.
+        """
+        ...
 
     async def poll(self, provider_job_id: str, *, job_id: str, attempt: int, cursor: str) -> Snapshot:
         """Raises Transient (with a hint) on network trouble: that is never a verdict."""
@@ -228,8 +335,33 @@ class Provider(Protocol):
         """Raises Unsupported where it cannot be paused."""
         ...
 
+    async def proceed(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:
+        """Let go on what the provider holds: a paused job, or one that waits for its start. Twice is harmless.
+
+        Raises Unsupported where the provider holds nothing.
+        """
+        ...
+
     async def publish(self, request: LayerRequest, *, artifact: Artifact, job_id: str, attempt: int) -> PublishedLayer:
         """Put the result under destination, whole or not at all; doing it again finds it there."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back. Called once, at the end of the daemon."""
+        ...
+
+
+class Secrets(Protocol):
+    """Secrets by reference: `env:NAME`, `cred:NAME` (systemd credential), `file:/path` (mode 0600)."""
+
+    async def present(self, reference: str) -> bool: ...
+
+    async def reveal(self, reference: str) -> str:
+        """Raises MissingCredentials with the remedy. What was revealed is redacted from then on."""
+        ...
+
+    def redact(self, text: str) -> str:
+        """The text without any secret that was revealed so far."""
         ...
 
 
@@ -244,3 +376,4 @@ class ProviderContext(Struct, frozen=True, kw_only=True):
     layers_dir: str
     settings: dict[str, object]
     now_us: Callable[[], int]
+    secrets: Secrets

@@ -20,7 +20,8 @@ from genomed.entities.events import (
 from genomed.entities.facts import Progress
 from genomed.entities.job import Job
 from genomed.entities.ports import Snapshot
-from genomed.entities.types import EventLevel, JobPhase, JobStatus
+from genomed.entities.provision_events import CostReported
+from genomed.entities.types import TERMINAL, EventLevel, JobPhase, JobStatus
 
 PROGRESS_SHARE = 0.05
 PROGRESS_INTERVAL_US = 30_000_000
@@ -36,17 +37,21 @@ def events_of(job: Job, snapshot: Snapshot, *, attempt: int, now_us: int) -> lis
         told.append(ConfigurationResolved(attempt=attempt, source="echo", fields=snapshot.effective))
     told += [JobNoted(level=n.level, message=n.message, code=n.code) for n in snapshot.notices]
     told += _status(job, snapshot, attempt)
-    if snapshot.progress and _worth_telling(job, snapshot.progress, now_us):
+    over = snapshot.status in TERMINAL
+    if snapshot.progress and _worth_telling(job, snapshot.progress, now_us, over=over):
         told.append(ProgressReported(attempt=attempt, progress=snapshot.progress))
     told += [
         CheckpointCommitted(attempt=attempt, step=c.step, path=c.path, sha256=c.sha256, loss=c.loss)
         for c in snapshot.checkpoints
+        if job.checkpoint is None or (job.checkpoint.attempt, job.checkpoint.path) != (attempt, c.path)
     ]
     told += [
         SideJudged(attempt=attempt, side=side, judgement=judgement)
         for side, judgement in snapshot.judgements.items()
         if job.judgements.get(side) != judgement
     ]
+    if snapshot.status in TERMINAL and snapshot.cost_usd is not None and snapshot.cost_usd != job.cost_usd:
+        told.append(CostReported(attempt=attempt, usd=snapshot.cost_usd))
     return told + _ending(job, snapshot, attempt)
 
 
@@ -55,9 +60,9 @@ def _status(job: Job, snapshot: Snapshot, attempt: int) -> list[JobEvent]:
         if job.provider_status == snapshot.provider_status:
             return []
         return [UnknownStatusReported(attempt=attempt, provider_status=snapshot.provider_status)]
-    if snapshot.status in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PAUSED):
+    if snapshot.status in TERMINAL or (snapshot.status is JobStatus.PAUSED and not snapshot.held):
         return []
-    phase = snapshot.phase or JobPhase.SUBMITTED
+    phase = snapshot.phase or (JobPhase.PAUSED if snapshot.held else JobPhase.SUBMITTED)
     if _same(job, snapshot, phase):
         return []
     return [
@@ -72,17 +77,17 @@ def _status(job: Job, snapshot: Snapshot, attempt: int) -> list[JobEvent]:
 
 
 def _same(job: Job, snapshot: Snapshot, phase: JobPhase) -> bool:
-    shown = job.phase in (phase, JobPhase.PAUSING, JobPhase.CANCELLING)
+    shown = job.phase in (phase, JobPhase.PAUSING, JobPhase.RESUMING, JobPhase.CANCELLING)
     return shown and job.status is snapshot.status and job.provider_status == snapshot.provider_status
 
 
-def _worth_telling(job: Job, progress: Progress, now_us: int) -> bool:
+def _worth_telling(job: Job, progress: Progress, now_us: int, *, over: bool) -> bool:
     last = job.progress
     if last is None or progress.step < last.step:
         return True
     if progress.step == last.step:
         return False
-    if progress.total_steps and progress.step >= progress.total_steps:
+    if over or (progress.total_steps and progress.step >= progress.total_steps):
         return True
     if now_us - (job.progress_us or 0) >= PROGRESS_INTERVAL_US:
         return True
@@ -107,10 +112,11 @@ def _ending(job: Job, snapshot: Snapshot, attempt: int) -> list[JobEvent]:
                 retryable=False,
                 provider=job.provider,
             )
-            return [JobFailed(attempt=attempt, error=error)]
+            return [JobFailed(attempt=attempt, error=error, provider_status=snapshot.provider_status)]
         case JobStatus.CANCELLED:
-            return [JobCancelled(attempt=attempt, reason=snapshot.message or "cancelled")]
-        case JobStatus.PAUSED:
+            reason = snapshot.message or "cancelled"
+            return [JobCancelled(attempt=attempt, reason=reason, provider_status=snapshot.provider_status)]
+        case JobStatus.PAUSED if not snapshot.held:
             step = snapshot.progress.step if snapshot.progress else None
             return [JobPaused(attempt=attempt, step=step)]
         case _:
@@ -130,4 +136,5 @@ def _finished(job: Job, snapshot: Snapshot, attempt: int) -> list[JobEvent]:
                 message="the job had already finished when the cancel arrived",
             )
         )
-    return [*told, TrainingFinished(attempt=attempt, artifact=snapshot.artifact)]
+    finished = TrainingFinished(attempt=attempt, artifact=snapshot.artifact, provider_status=snapshot.provider_status)
+    return [*told, finished]

@@ -7,8 +7,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from genomed.entities.errors import Problem
+from genomed.entities.types import RowKind
 
 ROLES = ("system", "user", "assistant")
+
+_ID_OPENS = b'{"id":"'
+_ID_LENGTH = 64
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +52,18 @@ def row_id(row: Row) -> str:
 def line_of(row: Row, identity: str) -> bytes:
     """The row as a dataset file holds it: its id (as `row_id` gives it) first, then its fields, and a newline."""
     fields = msgspec.json.encode(row)
-    return b'{"id":"' + identity.encode() + b'",' + fields[1:] + b"\n"
+    return _ID_OPENS + identity.encode() + b'",' + fields[1:] + b"\n"
+
+
+def row_of_line(line: bytes, kind: RowKind) -> Row:
+    """The row that `line_of` wrote. Raises ValueError for a line that it did not write."""
+    end = len(_ID_OPENS) + _ID_LENGTH
+    if not line.startswith(_ID_OPENS) or line[end : end + 2] != b'",':
+        raise ValueError("not a line of a frozen dataset")
+    fields = b"{" + line[end + 2 :]
+    if kind is RowKind.CHAT:
+        return msgspec.json.decode(fields, type=ChatRow)
+    return msgspec.json.decode(fields, type=PreferenceRow)
 
 
 def unfit(row: Row) -> list[Problem]:

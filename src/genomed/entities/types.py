@@ -62,10 +62,14 @@ class JobPhase(StrEnum):
     """What is going on inside a status."""
 
     ACCEPTED = "accepted"
+    AWAITING_APPROVAL = "awaiting_approval"
+    UPLOADING = "uploading"
+    CHECKING_UPLOADS = "checking_uploads"
     WAITING_CAPACITY = "waiting_capacity"
     SUBMITTING = "submitting"
     SUBMISSION_UNCERTAIN = "submission_uncertain"
     SUBMITTED = "submitted"
+    AWAITING_START = "awaiting_start"
     LOADING = "loading"
     TRAINING = "training"
     EVALUATING = "evaluating"
@@ -74,6 +78,7 @@ class JobPhase(StrEnum):
     FETCHING = "fetching"
     PAUSING = "pausing"
     PAUSED = "paused"
+    RESUMING = "resuming"
     CANCELLING = "cancelling"
     ENDED = "ended"
 

@@ -8,7 +8,9 @@ from genomed.entities.capabilities import ParameterDefinition, ParameterType, Pr
 from genomed.entities.configuration import JobConfiguration, Scalar
 from genomed.entities.errors import ErrorKind, Problem
 from genomed.entities.facts import DatasetFacts
-from genomed.entities.limits import RANGED_FIELDS, range_of
+from genomed.entities.limits import range_of
+from genomed.entities.narrowing import narrowed
+from genomed.entities.placeholders import smuggled
 from genomed.entities.types import TrainingMethod
 
 
@@ -26,6 +28,7 @@ def check_configuration(
     errors = [
         *_consistency(configuration),
         *_supported(configuration, capabilities, asked),
+        *_offered(configuration, capabilities, dataset),
         *_narrower(configuration, capabilities, asked),
         *_metadata(configuration.metadata, capabilities),
         *_dataset(dataset, capabilities),
@@ -46,7 +49,7 @@ def value_at(configuration: JobConfiguration, path: str) -> object:
 
 
 def _consistency(configuration: JobConfiguration) -> list[Problem]:
-    found = []
+    found = smuggled(configuration)
     if configuration.method.type is TrainingMethod.FULL and configuration.method.lora_config is not None:
         found.append(
             Problem(
@@ -72,49 +75,63 @@ def _consistency(configuration: JobConfiguration) -> list[Problem]:
 
 def _supported(configuration: JobConfiguration, able: ProviderCapabilities, asked: Sequence[str]) -> list[Problem]:
     found = []
+    facts = narrowed(able)
 
-    def need(field: str, value: str, allowed: Sequence[str]) -> None:
+    def need(path: str, value: str, *, field: str | None = None) -> None:
+        allowed = facts.choices[path]
         if value not in allowed:
             remedy = f"it supports: {', '.join(allowed) or 'none'}"
-            found.append(
-                Problem(
-                    field=f"configuration.{field}", message=f"{able.provider} does not support {value}", remedy=remedy
-                )
-            )
+            message = f"{able.provider} does not support {value}"
+            found.append(Problem(field=f"configuration.{field or path}", message=message, remedy=remedy))
 
-    need("method.type", configuration.method.type, able.supported_methods)
+    if "model.baseModel" in facts.choices:
+        need("model.baseModel", configuration.model.base_model)
+    need("method.type", configuration.method.type)
     if configuration.model.precision is not None:
-        need("model.precision", configuration.model.precision, able.supported_precisions)
+        need("model.precision", configuration.model.precision)
     for n, feature in enumerate(configuration.optimizations.enabled):
-        need(f"optimizations.enabled[{n}]", feature, able.supported_optimizations)
-    scheduler = configuration.optimizer.scheduler.type
+        need("optimizations.enabled", feature, field=f"optimizations.enabled[{n}]")
     if "optimizer.scheduler.type" in asked or able.supported_schedulers:
-        need("optimizer.scheduler.type", scheduler, able.supported_schedulers)
+        need("optimizer.scheduler.type", configuration.optimizer.scheduler.type)
     missing = [path for path in able.additional_required_params if path not in asked]
     found += [Problem(field=f"configuration.{path}", message=f"is required by {able.provider}") for path in missing]
+    return found
+
+
+def _offered(configuration: JobConfiguration, able: ProviderCapabilities, dataset: DatasetFacts) -> list[Problem]:
+    """What the provider does in general and not with this base model."""
+    name = configuration.model.base_model
+    offer = next((one for one in able.base_models if one.name == name), None)
+    found = []
+    method = configuration.method.type
+    if offer is not None and offer.methods and method in able.supported_methods and method not in offer.methods:
+        remedy = f"with this base model: {', '.join(offer.methods)}"
+        message = f"{able.provider} does not train {name} with {method}"
+        found.append(Problem(field="configuration.method.type", message=message, remedy=remedy))
+    kind = dataset.row_kind
+    if offer is not None and offer.row_kinds and kind in able.supported_row_kinds and kind not in offer.row_kinds:
+        remedy = f"with this base model: {', '.join(offer.row_kinds)}"
+        message = f"{able.provider} does not train {name} on {kind} rows"
+        found.append(Problem(field="configuration.datasets.trainingFileId", message=message, remedy=remedy))
     return found
 
 
 def _narrower(configuration: JobConfiguration, able: ProviderCapabilities, asked: Sequence[str]) -> list[Problem]:
     """Ranges that are tighter than the universal ones; a default that does not fit is an objection too."""
     found = []
-    for path, (section, name) in RANGED_FIELDS.items():
-        limits = able.parameter_ranges.get(section, {}).get(name)
+    for path, limits in narrowed(able).ranges.items():
         value = value_at(configuration, path)
-        if limits is None or not isinstance(value, int | float):
+        if not isinstance(value, int | float) or limits.min <= value <= limits.max:
             continue
-        if not limits.min <= value <= limits.max:
-            given = (
-                ""
-                if path in asked
-                else f" (the default; universal range {range_of(path).min:g} to {range_of(path).max:g})"
+        given = (
+            "" if path in asked else f" (the default; universal range {range_of(path).min:g} to {range_of(path).max:g})"
+        )
+        found.append(
+            Problem(
+                field=f"configuration.{path}",
+                message=f"{value:g}{given} is outside {limits.min:g} to {limits.max:g} of {able.provider}",
             )
-            found.append(
-                Problem(
-                    field=f"configuration.{path}",
-                    message=f"{value:g}{given} is outside {limits.min:g} to {limits.max:g} of {able.provider}",
-                )
-            )
+        )
     return found
 
 

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from genomed.adapters import _parameters
-from genomed.adapters.local.local_settings import LocalParameters, LocalSettings
+from genomed.adapters.local.settings import LocalParameters, LocalSettings
 from genomed.adapters.local.worker_process import worker_environment
-from genomed.entities.capabilities import Features, ProviderCapabilities
+from genomed.entities.capabilities import Features, ProviderCapabilities, WarmStart
 from genomed.entities.configuration import Scalar
 from genomed.entities.types import LRSchedulerType, ModelPrecision, OptimizationFeature, RowKind, TrainingMethod
 
@@ -137,7 +137,7 @@ def capabilities_of(probe: Probe, *, memory_bytes: int | None) -> ProviderCapabi
         supported_schedulers=tuple(LRSchedulerType),
         supported_row_kinds=tuple(RowKind),
         custom_parameters=_parameters.definitions(LocalParameters),
-        features=Features(pause=True, resume=True, judgement=True),
+        features=Features(pause=True, resume=True, continues=True, judgement=True, warm_start=WarmStart.FILES),
         hardware=hardware,
         versions=versions,
     )

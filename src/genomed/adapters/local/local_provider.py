@@ -16,13 +16,13 @@ from genomed.adapters.local import memory, objections, publication, translation
 from genomed.adapters.local.attempt_folder import AttemptFolder, attempt_folder, attempts_of
 from genomed.adapters.local.availability import Interpreter, Probe, capabilities_of
 from genomed.adapters.local.base_model import UnfitModel, read_model
-from genomed.adapters.local.local_settings import settings_from
 from genomed.adapters.local.observation import Wish, observe, want
+from genomed.adapters.local.settings import settings_from
 from genomed.adapters.local.worker_process import Workers, worker_environment
 from genomed.entities.capabilities import ProviderCapabilities, Translation, ValidationResult
 from genomed.entities.configuration import JobConfiguration
-from genomed.entities.errors import ErrorBody, ErrorKind, Problem
-from genomed.entities.facts import Artifact, DatasetFacts
+from genomed.entities.errors import ErrorBody, ErrorKind, Problem, Unsupported
+from genomed.entities.facts import Artifact, DatasetFacts, Estimate
 from genomed.entities.ports import (
     Absent,
     Accepted,
@@ -33,9 +33,11 @@ from genomed.entities.ports import (
     ProviderContext,
     PublishedLayer,
     Rejected,
+    Serving,
     Snapshot,
     Submission,
     SubmitOutcome,
+    Uploads,
 )
 from genomed.entities.types import ModelPrecision, RowKind
 
@@ -50,6 +52,8 @@ class _Key(msgspec.Struct, frozen=True, rename="camel"):
 
 class LocalProvider:
     name = NAME
+    uploads: Uploads | None = None
+    serving: Serving | None = None
 
     def __init__(self, context: ProviderContext) -> None:
         self._settings = settings_from(context.settings)
@@ -62,7 +66,13 @@ class LocalProvider:
         probe = await self._interpreter.probe()
         return capabilities_of(probe, memory_bytes=await to_thread.run_sync(memory.total_bytes))
 
-    async def check(self, configuration: JobConfiguration, dataset: DatasetFacts) -> ValidationResult:
+    async def check(
+        self,
+        configuration: JobConfiguration,
+        dataset: DatasetFacts,
+        *,
+        asked: Sequence[str],  # noqa: ARG002 -- it has an equal for every default
+    ) -> ValidationResult:
         probe = await self._interpreter.probe()
         return await to_thread.run_sync(self._check, configuration, dataset, probe)
 
@@ -107,6 +117,12 @@ class LocalProvider:
 
     def translate(self, configuration: JobConfiguration, dataset: DatasetFacts, *, asked: Sequence[str]) -> Translation:
         return translation.translation(configuration, dataset, asked=asked, settings=self._settings)
+
+    async def estimate(self, configuration: JobConfiguration, dataset: DatasetFacts) -> Estimate:  # noqa: ARG002 -- whatever it is
+        return Estimate(usd=0.0, basis="it runs on this machine, which sends no bill", source="free")
+
+    async def quote(self, submission: Submission) -> Estimate | None:  # noqa: ARG002 -- there is nobody to ask
+        return None
 
     async def submit(self, submission: Submission) -> SubmitOutcome:
         # the device decides whether it is this machine's memory that must suffice
@@ -167,7 +183,7 @@ class LocalProvider:
         )
         return Deferred(reason=reason, retry_after_s=MEMORY_RETRY_S)
 
-    async def find(self, key: str, *, job_id: str) -> LookupOutcome:
+    async def find(self, key: str, *, job_id: str, intended_us: int) -> LookupOutcome:  # noqa: ARG002 -- folders do not lag
         return await to_thread.run_sync(self._find, key, job_id)
 
     def _find(self, key: str, job_id: str) -> LookupOutcome:
@@ -191,9 +207,15 @@ class LocalProvider:
     async def pause(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- as in poll
         await to_thread.run_sync(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("pause"))
 
+    async def proceed(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- it never goes on
+        raise Unsupported(f"{provider_job_id} is not held: its worker has ended, a new attempt goes on", provider=NAME)
+
     async def publish(self, request: LayerRequest, *, artifact: Artifact, job_id: str, attempt: int) -> PublishedLayer:
         folder = attempt_folder(self._jobs_dir, job_id, attempt)
         return await to_thread.run_sync(publication.publish, request, artifact, folder)
+
+    async def close(self) -> None:
+        """Workers outlive the daemon on purpose."""
 
 
 def _write_folder(folder: AttemptFolder, submission: Submission) -> None:

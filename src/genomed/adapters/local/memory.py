@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from genomed.adapters.local.base_model import ModelFolder
-from genomed.adapters.local.local_settings import GIB
+from genomed.adapters.local.settings import GIB
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.types import ModelPrecision, OptimizationFeature, RowKind, TrainingMethod
 

@@ -11,7 +11,7 @@ from genomed.adapters import _parameters
 from genomed.adapters.local import memory
 from genomed.adapters.local.availability import Probe, methods, optimizations, precisions
 from genomed.adapters.local.base_model import ModelFolder
-from genomed.adapters.local.local_settings import LocalParameters, LocalSettings
+from genomed.adapters.local.settings import LocalParameters, LocalSettings
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import Problem
 from genomed.entities.facts import DatasetFacts

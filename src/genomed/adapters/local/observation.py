@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from genomed.adapters._durable_files import write_atomically
 from genomed.adapters.local.attempt_folder import AttemptFolder
-from genomed.adapters.local.local_settings import LocalSettings
 from genomed.adapters.local.progress_file import read_lines
 from genomed.adapters.local.progress_report import Cursor, Report, cursor_from
 from genomed.adapters.local.publication import artifact_of
+from genomed.adapters.local.settings import LocalSettings
 from genomed.adapters.local.worker_process import Workers
 from genomed.entities.ports import Snapshot
 from genomed.entities.types import JobPhase, JobStatus

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from genomed.adapters import _parameters
 from genomed.adapters._accounting import Sent, account, values_of
-from genomed.adapters.local.local_settings import LocalParameters, LocalSettings
+from genomed.adapters.local.settings import LocalParameters, LocalSettings
 from genomed.entities.capabilities import Translation
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import InvalidRequest

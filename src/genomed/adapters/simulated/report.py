@@ -5,7 +5,7 @@ Knows the remote's status words; knows nothing of files or wires.
 
 from hashlib import sha256
 
-from genomed.adapters._simulated_remote import Order, RemoteJob, loss_at
+from genomed.adapters.simulated.remote import Order, RemoteJob, loss_at
 from genomed.entities.errors import ErrorBody, ErrorKind
 from genomed.entities.facts import Artifact, Judgement, Progress
 from genomed.entities.ports import Checkpoint, MetricPoint, Notice, Snapshot

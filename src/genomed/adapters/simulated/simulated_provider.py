@@ -1,8 +1,4 @@
-"""A provider that trains nothing and says so: for tests, demonstrations and reading. Faults on request.
-
-Read it as the shape of every adapter: capabilities, check, translate, submit, find, poll, stop, publish. The other
-side of the wire is `_simulated_remote`. Same inputs, same numbers; all of them are made up and marked as simulated.
-"""
+"""The provider `simulated`: the contract's verbs over a remote side that is made of files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +10,7 @@ from anyio import to_thread
 from genomed.adapters import _layer_folder, _parameters
 from genomed.adapters._accounting import Sent, account, values_of
 from genomed.adapters._layer_manifest import BaseModel, LayerManifest, metrics_of
-from genomed.adapters._simulated_remote import (
+from genomed.adapters.simulated.remote import (
     Busy,
     ConnectionLost,
     Order,
@@ -23,11 +19,22 @@ from genomed.adapters._simulated_remote import (
     ServerTrouble,
     Simulation,
 )
-from genomed.adapters._simulated_report import snapshot_of
-from genomed.entities.capabilities import Features, ProviderCapabilities, Translation, ValidationResult
+from genomed.adapters.simulated.report import snapshot_of
+from genomed.adapters.simulated.serving import SimulatedServing
+from genomed.adapters.simulated.settings import SimulatedSettings
+from genomed.entities.capabilities import Features, ProviderCapabilities, Translation, ValidationResult, WarmStart
+from genomed.entities.checking import convert
 from genomed.entities.configuration import JobConfiguration
-from genomed.entities.errors import ErrorBody, ErrorKind, InvalidRequest, MalformedResponse, Problem, Transient
-from genomed.entities.facts import Artifact, DatasetFacts
+from genomed.entities.errors import (
+    ErrorBody,
+    ErrorKind,
+    InvalidRequest,
+    MalformedResponse,
+    Problem,
+    Transient,
+    Unsupported,
+)
+from genomed.entities.facts import Artifact, DatasetFacts, Estimate
 from genomed.entities.ports import (
     Absent,
     Accepted,
@@ -39,10 +46,12 @@ from genomed.entities.ports import (
     ProviderContext,
     PublishedLayer,
     Rejected,
+    Serving,
     Snapshot,
     Submission,
     SubmitOutcome,
     Unsearchable,
+    Uploads,
 )
 from genomed.entities.types import (
     JobStatus,
@@ -62,16 +71,22 @@ class Simulated:
     """State lives with the remote side, in files, so that a new daemon finds every job again."""
 
     name = NAME
+    uploads: Uploads | None = None
 
     def __init__(self, context: ProviderContext) -> None:
         self._remote = Remote(Path(context.jobs_dir) / "simulated-provider", context.now_us)
         self._now_us = context.now_us
+        self._settings = convert(context.settings, SimulatedSettings, root="providers.simulated")
+        self.serving: Serving | None = SimulatedServing(
+            Path(context.jobs_dir) / "simulated-serving", self._settings.serving
+        )
 
     async def capabilities(self) -> ProviderCapabilities:
         return ProviderCapabilities(
             provider=NAME,
             available=True,
             simulated=True,
+            paid=self._settings.paid,
             description="Trains nothing, spends nothing, makes up its numbers. For tests and demonstrations.",
             supported_methods=tuple(TrainingMethod),
             supported_optimizations=tuple(OptimizationFeature),
@@ -79,10 +94,24 @@ class Simulated:
             supported_schedulers=tuple(LRSchedulerType),
             supported_row_kinds=tuple(RowKind),
             custom_parameters=_parameters.definitions(Simulation),
-            features=Features(pause=True, resume=True, judgement=True),
+            features=Features(
+                pause=True,
+                resume=True,
+                continues=True,
+                judgement=True,
+                serving=True,
+                quote=self._settings.quote is not None,
+                warm_start=WarmStart.FILES,
+            ),
         )
 
-    async def check(self, configuration: JobConfiguration, dataset: DatasetFacts) -> ValidationResult:
+    async def check(
+        self,
+        configuration: JobConfiguration,
+        dataset: DatasetFacts,
+        *,
+        asked: Sequence[str],  # noqa: ARG002 -- it has an equal for everything, or refuses it by its value
+    ) -> ValidationResult:
         found = _parameters.problems(configuration.metadata, Simulation)
         if dataset.rows < 1:
             found.append(Problem(field="datasets.trainingFileId", message="the dataset has no rows to train on"))
@@ -110,6 +139,12 @@ class Simulated:
             fields=account(configuration, asked=asked, parameters=parameters, exceptions=absent),
         )
 
+    async def estimate(self, configuration: JobConfiguration, dataset: DatasetFacts) -> Estimate:  # noqa: ARG002 -- play money
+        return self._settings.estimate
+
+    async def quote(self, submission: Submission) -> Estimate | None:  # noqa: ARG002 -- play money
+        return self._settings.quote
+
     async def submit(self, submission: Submission) -> SubmitOutcome:
         order = msgspec.convert(
             {
@@ -131,7 +166,7 @@ class Simulated:
         except ConnectionLost as lost:
             return Ambiguous(reason=str(lost))
 
-    async def find(self, key: str, *, job_id: str) -> LookupOutcome:  # noqa: ARG002 -- it searches by key alone
+    async def find(self, key: str, *, job_id: str, intended_us: int) -> LookupOutcome:  # noqa: ARG002 -- it searches by key alone
         job = await self._asked(self._remote.lookup, key)
         if job is not None and not job.order.simulation.searchable:
             return Unsearchable()
@@ -147,13 +182,17 @@ class Simulated:
                 provider=NAME,
             )
             return Snapshot(status=JobStatus.FAILED, provider_status="404", error=error, cursor=cursor)
-        return snapshot_of(job, cursor=cursor, at_us=self._now_us())
+        told = snapshot_of(job, cursor=cursor, at_us=self._now_us())
+        return msgspec.structs.replace(told, cost_usd=self._settings.cost_usd)
 
     async def cancel(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- its id is enough
         await to_thread.run_sync(self._remote.stop, _key_of(provider_job_id), "cancel")
 
     async def pause(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- its id is enough
         await to_thread.run_sync(self._remote.stop, _key_of(provider_job_id), "pause")
+
+    async def proceed(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- it never goes on
+        raise Unsupported(f"{provider_job_id} is not held: a paused run goes on as a new attempt", provider=NAME)
 
     async def publish(self, request: LayerRequest, *, artifact: Artifact, job_id: str, attempt: int) -> PublishedLayer:
         key = artifact.location.removeprefix("simulated://")
@@ -175,6 +214,9 @@ class Simulated:
             lambda: _layer_folder.publish(Path(request.destination), manifest, artifact=artifact)
         )
 
+    async def close(self) -> None:
+        """There is nothing open."""
+
     async def _asked(self, question: Callable[[str], T], key: str) -> T:
         try:
             return await to_thread.run_sync(question, key)
@@ -184,7 +226,3 @@ class Simulated:
 
 def _key_of(provider_job_id: str) -> str:
     return provider_job_id.removeprefix("sim-")
-
-
-def provider(context: ProviderContext) -> Simulated:
-    return Simulated(context)

@@ -1,0 +1,174 @@
+"""Secrets by reference: read anew each time they are needed, known afterwards only to be kept out of texts.
+
+`env:NAME`, `cred:NAME` (a systemd credential), `file:/absolute/path` (nobody else's to read). Fulfils ports.Secrets.
+Knows no provider. Its `repr` tells nothing, and a value is kept for one purpose: `redact`.
+"""
+
+import json
+import logging
+import os
+import stat
+import sys
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from traceback import format_exception
+from types import TracebackType
+from urllib.parse import quote, quote_plus
+
+from anyio import to_thread
+
+from genomed.entities.errors import MissingCredentials
+
+SHORTEST_REDACTED = 6
+"""Shorter values would take ordinary words out of every text."""
+
+LONGEST_BYTES = 1 << 16
+
+KINDS = frozenset({"env", "cred", "file", "keyring"})
+
+
+class SecretStore:
+    """allowed: the references that may be read; None: all. A job can name references too, and where they are sent."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ, *, allowed: Collection[str] | None = None) -> None:
+        self._environment = environment
+        self._allowed = allowed
+        self._forms: tuple[tuple[str, str], ...] = ()  # (how it may be spelt, reference), longest first
+
+    def __repr__(self) -> str:
+        return "SecretStore()"
+
+    async def present(self, reference: str) -> bool:
+        try:
+            await self._value(reference)
+        except MissingCredentials:
+            return False
+        return True
+
+    async def reveal(self, reference: str) -> str:
+        value = await self._value(reference)
+        self._remember(value, reference)
+        return value
+
+    def redact(self, text: str) -> str:
+        for form, reference in self._forms:
+            if form in text:
+                text = text.replace(form, f"[secret {reference}]")
+        return text
+
+    async def _value(self, reference: str) -> str:
+        kind, _, name = reference.partition(":")
+        if self._allowed is not None and kind in KINDS and reference not in self._allowed:
+            raise MissingCredentials(
+                f"{reference}: the daemon's configuration does not allow this reference",
+                remedy="have the operator add it to secrets.allowed in the configuration",
+            )
+        match kind:
+            case "env":
+                return _sound(
+                    self._environment.get(name, ""), reference, remedy=f"set {name} in the daemon's environment"
+                )
+            case "cred":
+                return await to_thread.run_sync(self._credential, name, reference)
+            case "file":
+                return await to_thread.run_sync(_own_file, Path(name), reference)
+            case "keyring":
+                raise MissingCredentials(
+                    f"{reference}: keyrings are not supported", remedy="use env:NAME, cred:NAME or file:/absolute/path"
+                )
+            case _:
+                raise MissingCredentials(
+                    "a secret is named by env:NAME, cred:NAME or file:/absolute/path; what was given is none of these",
+                    remedy="give the reference, never the secret itself",
+                )
+
+    def _credential(self, name: str, reference: str) -> str:
+        remedy = f"add LoadCredential={name}:/path/of/the/secret to the unit"
+        folder = self._environment.get("CREDENTIALS_DIRECTORY")
+        if not folder:
+            raise MissingCredentials(f"{reference}: systemd handed no credentials to this daemon", remedy=remedy)
+        if Path(name).name != name:
+            raise MissingCredentials(f"{reference}: a credential's name is a plain name", remedy=remedy)
+        try:
+            with (Path(folder) / name).open("rb") as reader:
+                return _text(reader.read(LONGEST_BYTES + 1), reference, remedy=remedy)
+        except OSError as trouble:
+            raise MissingCredentials(f"{reference}: {trouble.strerror}", remedy=remedy) from None
+
+    def _remember(self, value: str, reference: str) -> None:
+        if len(value) < SHORTEST_REDACTED:
+            return
+        spelt = {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]}
+        known = dict(self._forms) | dict.fromkeys(spelt, reference)
+        # One assignment: a log line in another thread sees the old forms or the new ones, never half of them.
+        self._forms = tuple(sorted(known.items(), key=lambda form: -len(form[0])))
+
+
+class RedactingFilter(logging.Filter):
+    """Takes revealed secrets out of a record and its exception. Belongs on handlers: loggers' are not inherited."""
+
+    def __init__(self, secrets: SecretStore) -> None:
+        super().__init__()
+        self._secrets = secrets
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._secrets.redact(record.getMessage()), ()
+        if record.exc_info and record.exc_info[0] is not None:
+            record.exc_text = "".join(format_exception(*record.exc_info)).rstrip("\n")
+        record.exc_info = None  # a formatter would write it out anew
+        if record.exc_text:
+            record.exc_text = self._secrets.redact(record.exc_text)
+        if record.stack_info:
+            record.stack_info = self._secrets.redact(record.stack_info)
+        return True
+
+
+def crash_report(secrets: SecretStore) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
+    """For sys.excepthook: the daemon's last words, without secrets."""
+
+    def report(_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.stderr.write(secrets.redact("".join(format_exception(error.with_traceback(trace)))))
+
+    return report
+
+
+def _own_file(path: Path, reference: str) -> str:
+    """Looked at once it is open, so that what was checked is what is read."""
+    remedy = f"chmod 600 {path}"
+    if not path.is_absolute():
+        raise MissingCredentials(f"{reference}: the path must be absolute", remedy="write file:/absolute/path")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not hold us up
+    except OSError as trouble:
+        raise MissingCredentials(
+            f"{reference}: {trouble.strerror}", remedy=f"put the secret into {path}; {remedy}"
+        ) from None
+    with os.fdopen(descriptor, "rb") as reader:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise MissingCredentials(f"{reference}: is not a plain file", remedy="name a file that holds the secret")
+        if facts.st_uid != os.geteuid():
+            raise MissingCredentials(f"{reference}: belongs to another user", remedy=f"chown {os.geteuid()} {path}")
+        if facts.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            mode = stat.S_IMODE(facts.st_mode)
+            raise MissingCredentials(f"{reference}: others may touch it (mode {mode:04o})", remedy=remedy)
+        return _text(reader.read(LONGEST_BYTES + 1), reference, remedy=f"put the secret into {path}")
+
+
+def _text(data: bytes, reference: str, *, remedy: str) -> str:
+    if len(data) > LONGEST_BYTES:
+        raise MissingCredentials(f"{reference}: is longer than {LONGEST_BYTES} bytes", remedy=remedy)
+    try:
+        return _sound(data.decode(), reference, remedy=remedy)
+    except UnicodeDecodeError:
+        raise MissingCredentials(f"{reference}: is not text", remedy=remedy) from None
+
+
+def _sound(text: str, reference: str, *, remedy: str) -> str:
+    """Without the newline that editors end files with. Raises where nothing is left, or more than one line."""
+    value = text.strip()
+    if not value:
+        raise MissingCredentials(f"{reference} is not set", remedy=remedy)
+    if not value.isprintable():
+        raise MissingCredentials(f"{reference}: holds a line break or a control character", remedy=remedy)
+    return value
