@@ -145,8 +145,19 @@ def test_settings_that_it_does_not_know_are_refused_by_name() -> None:
             {"integrations": {"huggingface": {"apiToken": "env:HF", "outputRepoName": "me/repo"}}},
             "integrations.huggingface",
         ),
-        ({"integrations": {"wandb": {"project": "p", "runName": "r"}}}, "integrations.wandb.runName"),
-        ({"integrations": {"wandb": {"project": "p", "baseUrl": "https://w.example"}}}, "integrations.wandb.baseUrl"),
+        (
+            {"integrations": {"wandb": {"project": "p", "runName": "r", "apiKey": "env:WANDB_API_KEY"}}},
+            "integrations.wandb.runName",
+        ),
+        ({"integrations": {"wandb": {"project": "p"}}}, "integrations.wandb.apiKey"),
+        (
+            {
+                "integrations": {
+                    "wandb": {"project": "p", "baseUrl": "https://w.example", "apiKey": "env:WANDB_API_KEY"}
+                }
+            },
+            "integrations.wandb.baseUrl",
+        ),
         ({"integrations": {"wandb": {"project": "p", "apiKey": "env:ABSENT"}}}, "integrations.wandb.apiKey"),
         ({"output": {"suffix": "s" * 45}}, "output.suffix"),
         ({"metadata": {"batchSize": 65_536}}, "metadata.batchSize"),

@@ -176,7 +176,7 @@ async def test_a_key_that_nobody_submitted_is_absent_in_all_three_collections(be
 
 
 async def test_a_quote_is_their_estimate_and_is_asked_for_without_secrets(bench: Bench) -> None:
-    wanted = configuration(integrations={"wandb": {"project": "layers"}})
+    wanted = configuration(integrations={"wandb": {"project": "layers", "apiKey": "env:WANDB_API_KEY"}})
     quote = await bench.new_daemon().quote(await bench.submission(wanted))
     assert quote is not None
     assert (quote.usd, quote.source) == (4.25, "provider")

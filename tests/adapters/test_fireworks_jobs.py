@@ -178,7 +178,11 @@ async def test_the_estimate_is_the_cost_only_of_a_job_that_ran_to_its_end(bench:
 
 
 async def test_no_snapshot_holds_the_wandb_key_that_they_echo(bench: Bench) -> None:
-    seen = await bench.ended(await bench.submitted(configuration(integrations={"wandb": {"project": "layers"}})))
+    seen = await bench.ended(
+        await bench.submitted(
+            configuration(integrations={"wandb": {"project": "layers", "apiKey": "env:WANDB_API_KEY"}})
+        )
+    )
     assert WANDB_SECRET not in str(seen)
 
 

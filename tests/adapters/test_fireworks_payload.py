@@ -107,7 +107,9 @@ async def test_the_payload_of_a_constant_rate_with_warm_up_and_no_evaluation(ben
 
 
 async def test_the_payload_of_a_preference_job(bench: Bench) -> None:
-    wanted = configuration(metadata={"dpoBeta": 0.1}, integrations={"wandb": {"project": "layers"}})
+    wanted = configuration(
+        metadata={"dpoBeta": 0.1}, integrations={"wandb": {"project": "layers", "apiKey": WANDB_KEY}}
+    )
     assert_payload("fireworks-preference", await sent(bench, wanted, PREFERENCE))
 
 
@@ -133,7 +135,7 @@ async def test_the_loss_of_a_preference_job_is_named_for_left_open_it_would_be_a
 
 
 async def test_wandb_is_enabled_in_so_many_words_and_its_key_is_only_filled_in_when_sent(bench: Bench) -> None:
-    wanted = configuration(integrations={"wandb": {"project": "layers"}})
+    wanted = configuration(integrations={"wandb": {"project": "layers", "apiKey": WANDB_KEY}})
     made = bench.new_daemon().translate(wanted, CHAT, asked=())
     assert WANDB_SECRET not in str(made)
     body = msgspec.convert((await sent(bench, wanted))["body"], dict[str, object])
@@ -198,7 +200,7 @@ async def test_the_sdk_s_own_log_never_shows_a_request_even_where_debugging_is_a
 ) -> None:
     monkeypatch.setenv("FIREWORKS_LOG", "debug")
     caplog.set_level(logging.DEBUG)
-    await bench.submitted(configuration(integrations={"wandb": {"project": "layers"}}))
+    await bench.submitted(configuration(integrations={"wandb": {"project": "layers", "apiKey": WANDB_KEY}}))
     assert WANDB_SECRET not in caplog.text
     assert bench.emulator.api_key not in caplog.text
 

@@ -12,7 +12,7 @@ from tests.contract.wishes import DATASET, configuration
 
 from genomed import adapters
 from genomed.adapters import _plug_ins
-from genomed.adapters._broken_plug_in import BrokenPlugIn
+from genomed.adapters._broken_provider import BrokenProvider
 from genomed.conformance import accounting
 from genomed.entities.errors import NotFound, Transient
 from genomed.entities.ports import ProviderContext
@@ -145,8 +145,23 @@ async def test_a_broken_plug_in_is_a_provider_that_is_not_available_and_says_why
     assert (await provider.check(configuration("any"), DATASET, asked=())).errors
 
 
+async def test_a_provider_with_wrong_settings_is_not_available_and_takes_no_other_with_it(tmp_path: Path) -> None:
+    context = ProviderContext(
+        jobs_dir=str(tmp_path),
+        layers_dir=str(tmp_path),
+        settings={"colour": "red", "timeout_s": -1},
+        now_us=lambda: 0,
+        secrets=PlainSecrets({}),
+    )
+    for name in ("openai", "fireworks", "together", "mistral"):
+        told = await adapters.load(name, context).capabilities()
+        assert not told.available
+        assert f"providers.{name}.colour" in (told.reason or "")
+        assert f"[providers.{name}]" in (told.reason or "")
+
+
 async def test_a_broken_plug_in_gives_no_verdict_on_jobs_that_run_there() -> None:
-    broken = BrokenPlugIn("acme", "it broke")
+    broken = BrokenProvider("acme", "it broke", remedy="mend it")
     with pytest.raises(Transient):
         await broken.poll("theirs", job_id="job-1", attempt=1, cursor="")
     with pytest.raises(Transient):

@@ -97,7 +97,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(name: str) -> AsyncIterator[World]:
+async def world(name: str, *, strict: bool = True) -> AsyncIterator[World]:
     cloud = CLOUDS[name]
-    async with serving(cloud.emulator()) as emulator:
+    async with serving(cloud.emulator(), strict=strict) as emulator:
         yield World(name=name, cloud=cloud, emulator=emulator)

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socket
 from time import monotonic, sleep
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -41,19 +42,28 @@ class UnixConnection(HTTPConnection):
 
 
 class DaemonProcess:
-    """`folder` is short, for the socket's sake. `start` after `kill` is the same daemon again."""
+    """`folder` is short, for the socket's sake. `start` after `kill` is the same daemon again.
 
-    def __init__(self, folder: Path, *, configuration: str = CONFIGURATION) -> None:
+    environment: beside the test's own.
+    """
+
+    def __init__(
+        self, folder: Path, *, configuration: str = CONFIGURATION, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.folder, self.data, self.socket = folder, folder / "data", folder / "run" / "s"
         self.log = folder / "daemon.log"
         (folder / "config.toml").write_text(configuration)
+        self.environment = environment
         self.process: subprocess.Popen[bytes] | None = None
 
     def spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "genomed.daemon", "--data-dir", str(self.data), "--socket", str(self.socket)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--config", str(self.folder / "config.toml")], stdout=log, stderr=log
+                [*command, "--config", str(self.folder / "config.toml")],
+                stdout=log,
+                stderr=log,
+                env=os.environ | self.environment,
             )
         return self.process
 
@@ -113,7 +123,7 @@ class DaemonProcess:
 
     def call(self, name: str, params: object = None, *, key: str | None = None) -> Json:
         answer = self.answer(name, params, key=key)
-        assert "result" in answer, answer
+        assert "result" in answer, (answer, self.log.read_text()[-3000:])
         return dict(answer["result"])
 
     def wait_for_end(self, job_id: str) -> Json:
@@ -134,15 +144,27 @@ class DaemonProcess:
 
 
 @contextmanager
-def daemon_process(*, configuration: str = CONFIGURATION) -> Iterator[DaemonProcess]:
+def daemon_process(
+    *, configuration: str = CONFIGURATION, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[DaemonProcess]:
     """A daemon that runs, in a fresh short folder; whatever is left of it is killed at the end."""
     with tempfile.TemporaryDirectory(prefix="gn", dir="/tmp") as folder:
-        daemon = DaemonProcess(Path(folder), configuration=configuration)
+        daemon = DaemonProcess(Path(folder), configuration=configuration, environment=environment)
         try:
             daemon.start()
             yield daemon
         finally:
             daemon.kill()
+
+
+def toml(settings: Mapping[str, object], within: str = "") -> str:
+    """Sections of settings as a configuration file: one dotted line each."""
+    lines = []
+    for name, value in settings.items():
+        key = f"{within}{msgspec.json.encode(name).decode()}"
+        is_section = isinstance(value, Mapping)
+        lines.append(toml(value, f"{key}.") if is_section else f"{key} = {msgspec.json.encode(value).decode()}\n")
+    return "".join(lines)
 
 
 def our_uid() -> str:

@@ -161,16 +161,6 @@ async def test_reading_secrets_does_not_hold_up_the_daemon(tmp_path: Path, no_bl
     assert await SecretStore({}).reveal(f"file:{tmp_path / 'own'}")
 
 
-async def test_a_job_cannot_name_a_secret_that_the_operator_did_not_allow(tmp_path: Path) -> None:
-    store = SecretStore({"ACME": VALUE, "HOME_BANK": VALUE}, allowed={"env:ACME"})
-    assert await store.reveal("env:ACME") == VALUE
-    for reference in ("env:HOME_BANK", secret_file(tmp_path / "own")):
-        with pytest.raises(MissingCredentials, match="does not allow") as told:
-            await store.reveal(reference)
-        assert "secrets.allowed" in (told.value.remedy or "")
-        assert not await store.present(reference)
-
-
 async def test_the_last_words_of_a_crash_hold_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     store = SecretStore({"ACME": VALUE})
     await store.reveal("env:ACME")

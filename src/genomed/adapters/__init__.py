@@ -8,7 +8,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from genomed.adapters import _plug_ins
-from genomed.entities.errors import NotFound
+from genomed.adapters._broken_provider import BrokenProvider
+from genomed.entities.errors import InvalidRequest, NotFound
 from genomed.entities.ports import Provider, ProviderContext
 
 
@@ -27,13 +28,24 @@ def complaints() -> tuple[str, ...]:
 
 
 def load(name: str, context: ProviderContext) -> Provider:
-    """Raises NotFound for a provider that does not exist. A plug-in that is broken is one that is not available."""
+    """Raises NotFound for a provider that does not exist. One whose settings are wrong, or whose plug-in is broken, is
+    not available and says why: it must not take the others with it.
+    """
     if name in own_names():
-        ours: Provider = import_module(f"{__name__}.{name}").provider(context)
-        return ours
+        return _own(name, context)
     plug_in = _plug_ins.found(own_names()).plug_ins.get(name)
     if plug_in is None:
         raise NotFound(
             f"there is no provider {name!r}; there are {', '.join(provider_names())}", field="provider", provider=name
         )
     return _plug_ins.made(name, plug_in, context)
+
+
+def _own(name: str, context: ProviderContext) -> Provider:
+    try:
+        made: Provider = import_module(f"{__name__}.{name}").provider(context)
+    except InvalidRequest as wrong:
+        told = "; ".join(f"{problem.field} {problem.message}" for problem in wrong.details)
+        remedy = f"mend [providers.{name}] in the configuration, then restart the daemon"
+        return BrokenProvider(name, f"its settings are wrong: {told}", remedy=remedy)
+    return made

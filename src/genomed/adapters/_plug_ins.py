@@ -12,7 +12,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 
 from msgspec import Struct
 
-from genomed.adapters._broken_plug_in import BrokenPlugIn
+from genomed.adapters._broken_provider import BrokenProvider
 from genomed.entities.ports import Provider, ProviderContext
 
 GROUP = "genomed.adapters"
@@ -66,11 +66,11 @@ def made(name: str, plug_in: PlugIn, context: ProviderContext) -> Provider:
         called = provider.name
     except (Exception, SystemExit) as failure:
         log.exception("the provider %r of %s cannot be made", name, plug_in.source)
-        return BrokenPlugIn(name, f"{plug_in.source}: {type(failure).__name__}: {failure}")
+        return _broken(name, f"{plug_in.source}: {type(failure).__name__}: {failure}")
     if missing:
-        return BrokenPlugIn(name, f"{plug_in.source} fulfils an older contract; it lacks {', '.join(missing)}")
+        return _broken(name, f"{plug_in.source} fulfils an older contract; it lacks {', '.join(missing)}")
     if called != name:
-        return BrokenPlugIn(name, f"{plug_in.source} calls itself {called!r}, its entry point says {name!r}")
+        return _broken(name, f"{plug_in.source} calls itself {called!r}, its entry point says {name!r}")
     return provider
 
 
@@ -93,3 +93,8 @@ def _of_group(distribution: Distribution) -> list[EntryPoint]:
     # Most distributions say nothing of us: reading the text is much cheaper than parsing it.
     text = distribution.read_text("entry_points.txt") or ""
     return list(distribution.entry_points.select(group=GROUP)) if GROUP in text else []
+
+
+def _broken(name: str, reason: str) -> Provider:
+    remedy = "mend or remove the plug-in, then restart the daemon"
+    return BrokenProvider(name, f"its plug-in does not work: {reason}", remedy=remedy)

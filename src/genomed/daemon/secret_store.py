@@ -9,7 +9,7 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
@@ -24,15 +24,12 @@ SHORTEST_REDACTED = 6
 
 LONGEST_BYTES = 1 << 16
 
-KINDS = frozenset({"env", "cred", "file", "keyring"})
-
 
 class SecretStore:
-    """allowed: the references that may be read; None: all. A job can name references too, and where they are sent."""
+    """Reads whatever reference it is given: which ones a job may name is decided before (commands.job_building)."""
 
-    def __init__(self, environment: Mapping[str, str] = os.environ, *, allowed: Collection[str] | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._environment = environment
-        self._allowed = allowed
         self._forms: tuple[tuple[str, str], ...] = ()  # (how it may be spelt, reference), longest first
 
     def __repr__(self) -> str:
@@ -58,11 +55,6 @@ class SecretStore:
 
     async def _value(self, reference: str) -> str:
         kind, _, name = reference.partition(":")
-        if self._allowed is not None and kind in KINDS and reference not in self._allowed:
-            raise MissingCredentials(
-                f"{reference}: the daemon's configuration does not allow this reference",
-                remedy="have the operator add it to secrets.allowed in the configuration",
-            )
         match kind:
             case "env":
                 return _sound(

@@ -19,7 +19,7 @@ from genomed.adapters.fireworks.report import cursor_from, snapshot_of, vanished
 from genomed.adapters.fireworks.serving import FireworksServing
 from genomed.adapters.fireworks.settings import ENVIRONMENT, FireworksParameters, settings_from
 from genomed.adapters.fireworks.states import ENDED, WORDS
-from genomed.adapters.fireworks.translation import translation, wandb_reference
+from genomed.adapters.fireworks.translation import translation
 from genomed.adapters.fireworks.uploads import FireworksUploads
 from genomed.adapters.fireworks.wire import (
     NAME,
@@ -212,8 +212,8 @@ class Fireworks:
         found = [] if reason is None else [Problem(field="provider", message=reason)]
         integrations = configuration.integrations
         if integrations is not None and integrations.wandb is not None:
-            reference = wandb_reference(integrations.wandb)
-            if not await self._secrets.present(reference):
+            reference = integrations.wandb.api_key
+            if reference is not None and not await self._secrets.present(reference):
                 message = f"{reference} is not set, and Fireworks reports to W&B with a key of yours"
                 found.append(Problem(field="integrations.wandb.apiKey", message=message))
         return found

@@ -109,6 +109,11 @@ def _of_sections(configuration: JobConfiguration) -> Iterator[Problem]:
         message = "Fireworks uploads nothing to a hub; genomed downloads the layer"
         yield Problem(field="integrations.huggingface", message=message, remedy="leave it out")
     wandb = None if integrations is None else integrations.wandb
+    if wandb is not None and wandb.api_key is None:
+        remedy = "a reference such as env:WANDB_API_KEY"
+        yield Problem(
+            field="integrations.wandb.apiKey", message="Fireworks reports to W&B with your key", remedy=remedy
+        )
     if wandb is not None and wandb.run_name is not None:
         message = "Fireworks names a run by its id"
         yield Problem(field="integrations.wandb.runName", message=message, remedy="use metadata.wandbRunId")

@@ -12,13 +12,10 @@ from genomed.adapters.fireworks.settings import FireworksParameters
 from genomed.adapters.fireworks.wire import PREFERENCE, REINFORCEMENT, SUPERVISED
 from genomed.entities import placeholders
 from genomed.entities.capabilities import Translation
-from genomed.entities.configuration import JobConfiguration, WandBIntegration
+from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import InvalidRequest
 from genomed.entities.facts import DatasetFacts
 from genomed.entities.types import LRSchedulerType
-
-WANDB_KEY = "env:WANDB_API_KEY"
-"""Where W&B's key is looked for when the configuration does not say (the variable of W&B's own tools)."""
 
 INFERENCE = {
     "temperature": "temperature",
@@ -48,10 +45,6 @@ def translation(configuration: JobConfiguration, dataset: DatasetFacts, *, asked
         fields=fields,
         uploads=("train", "eval") if evaluates else ("train",),
     )
-
-
-def wandb_reference(wandb: WandBIntegration) -> str:
-    return wandb.api_key or WANDB_KEY
 
 
 def _body(configuration: JobConfiguration, dataset: DatasetFacts, parameters: FireworksParameters) -> dict[str, object]:
@@ -138,7 +131,7 @@ def _wandb(configuration: JobConfiguration, parameters: FireworksParameters) -> 
     return _given(
         {
             "enabled": True,
-            "apiKey": placeholders.secret(wandb_reference(wandb)),
+            "apiKey": placeholders.secret(wandb.api_key or ""),
             "project": wandb.project,
             "entity": parameters.wandb_entity,
             "runId": parameters.wandb_run_id,
@@ -195,7 +188,7 @@ def _of_output(configuration: JobConfiguration) -> dict[str, Sent]:
     if wandb is None:
         found["integrations.wandb"] = Sent(applicable=False)
     else:
-        found["integrations.wandb"] = Sent(wandb.project, f"with the key from {wandb_reference(wandb)}")
+        found["integrations.wandb"] = Sent(wandb.project, f"with the key from {wandb.api_key}")
     return found
 
 

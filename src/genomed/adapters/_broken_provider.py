@@ -1,6 +1,7 @@
 """A provider in the place of one that could not be made: it takes nothing, and gives no verdict on what was taken.
 
-Jobs that run there stay open until the plug-in is mended: only it can tell what became of them.
+Its settings may be wrong, or the plug-in that brings it may be broken. Jobs that run there stay open until that is
+mended: only the provider can tell what became of them.
 """
 
 from collections.abc import Sequence
@@ -23,23 +24,21 @@ from genomed.entities.ports import (
     Uploads,
 )
 
-REMEDY = "mend or remove the plug-in, then restart the daemon"
 
-
-class BrokenPlugIn:
+class BrokenProvider:
     uploads: Uploads | None = None
     serving: Serving | None = None
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, *, remedy: str) -> None:
         self.name = name
-        self._reason = f"its plug-in does not work: {reason}"
+        self._reason = reason
+        self._remedy = remedy
 
     async def capabilities(self) -> ProviderCapabilities:
         return ProviderCapabilities(
             provider=self.name,
             available=False,
-            reason=f"{self._reason}; {REMEDY}",
-            description="A provider of another distribution.",
+            reason=f"{self._reason}; {self._remedy}",
         )
 
     async def check(
@@ -49,7 +48,7 @@ class BrokenPlugIn:
         *,
         asked: Sequence[str],  # noqa: ARG002 -- the same
     ) -> ValidationResult:
-        return ValidationResult(errors=(Problem(field="provider", message=self._reason, remedy=REMEDY),))
+        return ValidationResult(errors=(Problem(field="provider", message=self._reason, remedy=self._remedy),))
 
     def translate(self, configuration: JobConfiguration, dataset: DatasetFacts, *, asked: Sequence[str]) -> Translation:  # noqa: ARG002 -- whatever it is
         nothing = {path: Sent(applicable=False, note=self._reason) for path in values_of(configuration)}
@@ -65,7 +64,7 @@ class BrokenPlugIn:
 
     async def submit(self, submission: Submission) -> SubmitOutcome:  # noqa: ARG002 -- whatever it is
         error = ErrorBody(
-            kind=ErrorKind.UNSUPPORTED, message=self._reason, retryable=False, provider=self.name, remedy=REMEDY
+            kind=ErrorKind.UNSUPPORTED, message=self._reason, retryable=False, provider=self.name, remedy=self._remedy
         )
         return Rejected(error=error)
 
@@ -79,10 +78,10 @@ class BrokenPlugIn:
         self._wait()
 
     async def pause(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- nobody to ask
-        raise Unsupported(self._reason, provider=self.name, remedy=REMEDY)
+        raise Unsupported(self._reason, provider=self.name, remedy=self._remedy)
 
     async def proceed(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- nobody to ask
-        raise Unsupported(self._reason, provider=self.name, remedy=REMEDY)
+        raise Unsupported(self._reason, provider=self.name, remedy=self._remedy)
 
     async def publish(self, request: LayerRequest, *, artifact: Artifact, job_id: str, attempt: int) -> PublishedLayer:  # noqa: ARG002 -- nobody to ask
         self._wait()
@@ -91,4 +90,4 @@ class BrokenPlugIn:
         """There is nothing open."""
 
     def _wait(self) -> NoReturn:
-        raise Transient(f"{self._reason}; {REMEDY}", provider=self.name)
+        raise Transient(f"{self._reason}; {self._remedy}", provider=self.name)

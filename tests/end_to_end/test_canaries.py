@@ -1,0 +1,437 @@
+"""Keys planted as canaries: whatever happens, and wherever one looks afterwards, they were only sent where they belong.
+
+One daemon in a process of its own, at every cloud. Each test lets something happen and then searches all that the
+daemon wrote and said so far. Providers say the keys back here, which is the worst that they can do.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import msgspec
+import pytest
+from anyio.from_thread import start_blocking_portal
+from tests.adapters.local_bench import STAND_IN, STARTED, make_model
+from tests.cli.conftest import Genome
+from tests.crash.cloud_worlds import ROWS, World, world
+from tests.daemon.daemon_process import START_S, DaemonProcess, Json, daemon_process, toml
+from tests.daemon.daemon_rig import chat, running, write_rows
+from tests.emulators.emulator import Emulator
+from tests.emulators.fireworks_emulator import FireworksEmulator
+from tests.emulators.mistral_emulator import MistralEmulator
+from tests.emulators.openai_emulator import OpenAIEmulator
+from tests.emulators.together_emulator import TogetherEmulator
+
+from genomed.daemon.secret_store import SecretStore
+from genomed.entities.ids import submission_key
+
+pytestmark = [pytest.mark.crash]
+
+STEMS = {name: f"canary{name}5f7d2c" for name in ("openai", "fireworks", "together", "mistral", "wandb", "plugin")}
+"""What every spelling of a key has in common, but for base64."""
+
+CLOUDS = ("fireworks", "mistral", "openai", "together")
+TAKES_WANDB = ("fireworks", "mistral", "together")
+EVERY_CLOUD = pytest.mark.parametrize("name", CLOUDS)
+
+BOOM = """
+from genomed.adapters.simulated import Simulated
+
+
+class Boom(Simulated):
+    name = "boom"
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.secrets = context.secrets
+
+    async def _explode(self):
+        raise RuntimeError("somebody forgot that this is a secret: " + await self.secrets.reveal("env:BOOM_KEY"))
+
+    async def check(self, configuration, dataset, **more):
+        if "explode" in configuration.model.base_model:
+            await self._explode()
+        return await super().check(configuration, dataset, **more)
+
+    async def poll(self, *given, **more):
+        await self._explode()
+
+
+def provider(context):
+    return Boom(context)
+"""
+
+
+def key_of(name: str) -> str:
+    """With letters that every encoding spells otherwise; 40 in all, which W&B keys have."""
+    return f'{STEMS[name]}/+="\\%'.ljust(40, "z")
+
+
+def spellings() -> dict[bytes, str]:
+    """What is searched for: the stems, and the keys in base64 at each of its three alignments."""
+    forms = {stem.encode(): name for name, stem in STEMS.items()}
+    for name, stem in STEMS.items():
+        for shift in range(3):
+            whole = b64encode(b"-" * shift + stem.encode())
+            forms[whole[4 if shift else 0 : -4]] = f"{name} in base64"
+    return forms
+
+
+def echoing(key: str) -> Json:
+    """A refusal that says the key back wherever a refusal has words."""
+    told = {"message": f"not allowed for {key}", "type": key, "param": key, "code": key, "status": key}
+    return told | {"error": told, "detail": key, "details": [{"reason": key}]}
+
+
+class House:
+    """The daemon, the clouds, and everything that was heard from it."""
+
+    def __init__(self, daemon: DaemonProcess, worlds: dict[str, World], folder: Path) -> None:
+        self.daemon, self.worlds, self.folder = daemon, worlds, folder
+        self.heard: list[bytes] = []
+        self._rows = 0
+
+    def ask(self, name: str, params: object = None) -> Json:
+        """The whole answer, error or not."""
+        answer = self.daemon.answer(name, params)
+        self.heard.append(msgspec.json.encode(answer))
+        return answer
+
+    def result(self, name: str, params: object = None) -> Json:
+        answer = self.ask(name, params)
+        assert "result" in answer, answer
+        return dict(answer["result"])
+
+    def dataset(self) -> str:
+        self._rows += 1
+        path = self.folder / f"{self._rows}.jsonl"
+        write_rows(path, [chat(f"{self._rows}-{n}", f"a{n}") for n in range(ROWS)])
+        return str(self.result("dataset-import", {"personaId": "ada", "path": str(path)})["datasetId"])
+
+    def wish(self, name: str, **sections: object) -> Json:
+        cloud = self.worlds[name].cloud
+        configuration: Json = {
+            "model": {"baseModel": cloud.base_model},
+            "datasets": {"trainingFileId": self.dataset()},
+            "method": {"type": "lora"},
+        }
+        if name in TAKES_WANDB:
+            configuration["integrations"] = {"wandb": {"project": "p", "apiKey": "env:WANDB_CANARY"}}
+        whole = {"personaId": "ada", "provider": name, "domain": "sums"}
+        return whole | {"configuration": configuration | cloud.sections | sections}
+
+    def create(self, name: str, **sections: object) -> str:
+        return str(self.result("job-create", self.wish(name, **sections))["jobId"])
+
+    def job_when(self, job_id: str, wanted: Callable[[Json], bool]) -> Json:
+        deadline = monotonic() + START_S
+        while True:
+            job: Json = self.result("job-status", {"jobId": job_id})["job"]
+            if wanted(job):
+                return job
+            assert monotonic() < deadline, (job, self.daemon.log.read_text()[-3000:])
+            sleep(0.01)
+
+    def ended(self, job_id: str) -> Json:
+        return self.job_when(job_id, lambda job: job["finishedUs"] is not None)
+
+    def held(self, name: str) -> str:
+        self.worlds[name].emulator.hold()
+        job_id = self.create(name)
+        self.job_when(job_id, lambda job: job["status"] == "running")
+        return job_id
+
+    def listen(self) -> None:
+        """Everything that anybody can ask for."""
+        for path in ("/healthz", "/events?after=0&follow=false", "/nowhere"):
+            self.heard.append(self.daemon.request("GET", path)[1])
+        for name in (*CLOUDS, "boom", "local"):
+            self.ask("provider-capabilities", {"provider": name})
+        for job in self.result("job-list", {"limit": 200})["jobs"]:
+            self.ask("job-status", {"jobId": job["jobId"]})
+            self.ask("job-events", {"jobId": job["jobId"], "limit": 1000})
+        for name in ("doctor", "provider-list", "overview", "layer-list", "budget-status", "help", "trigger-list"):
+            self.ask(name)
+
+    def leaks(self) -> list[str]:
+        """Where a key is found in what the daemon wrote and said so far."""
+        self.listen()
+        places = {str(path): path.read_bytes() for path in self.daemon.data.rglob("*") if path.is_file()}
+        assert any(place.endswith("-wal") for place in places)
+        places["the log"] = self.daemon.log.read_bytes()
+        places["an answer"] = b"\n".join(self.heard)
+        return [
+            f"{what} in {place}: ...{body[max(0, body.index(form) - 200) : body.index(form) + 60]!r}"
+            for place, body in places.items()
+            for form, what in spellings().items()
+            if form in body
+        ]
+
+
+@contextmanager
+def house_in(folder: Path) -> Iterator[House]:
+    keys, site, info = folder / "keys", folder / "site", folder / "site" / "boom-1.0.dist-info"
+    keys.mkdir()
+    info.mkdir(parents=True)
+    (site / "boom.py").write_text(BOOM)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: boom\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[genomed.adapters]\nboom = boom:provider\n")
+    for name in ("fireworks", "mistral"):
+        (keys / name).touch(mode=0o600)
+        (keys / name).write_text(key_of(name) + "\n")
+    environment = {
+        "OPENAI_API_KEY": key_of("openai"),
+        "TOGETHER_API_KEY": key_of("together"),
+        "WANDB_CANARY": key_of("wandb"),
+        "BOOM_KEY": key_of("plugin"),
+        "CREDENTIALS_DIRECTORY": str(keys),
+        "PYTHONPATH": str(site),
+    }
+    references = {"fireworks": {"api_key": f"file:{keys / 'fireworks'}"}, "mistral": {"api_key": "cred:mistral"}}
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal())
+        worlds = {
+            name: stack.enter_context(portal.wrap_async_context_manager(world(name, strict=False))) for name in CLOUDS
+        }
+        for name, there in worlds.items():
+            there.emulator.api_key = key_of(name)
+        providers = {name: there.given["providers"][name] | references.get(name, {}) for name, there in worlds.items()}
+        settings = {
+            "log_level": "debug",
+            "courier": {"default_poll_s": 0.01},
+            "secrets": {"allowed": ["env:WANDB_CANARY"]},
+            "providers": providers | {"local": {"worker": STAND_IN, "poll_s": 0.01, "memory_reserve_bytes": 0}},
+        }
+        daemon = stack.enter_context(daemon_process(configuration=toml(settings), environment=environment))
+        yield House(daemon, worlds, folder)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with house_in(tmp_path_factory.mktemp("house")) as made:
+        yield made
+
+
+@EVERY_CLOUD
+def test_a_job_that_goes_well_leaves_its_keys_with_the_cloud_alone(house: House, name: str) -> None:
+    wish = house.wish(name)
+    asked = {key: wish[key] for key in ("provider", "configuration")}
+    assert house.result("job-validate", asked)["valid"] is True
+    assert house.ended(house.create(name))["status"] == "succeeded"
+    assert house.leaks() == []
+    calls = house.worlds[name].emulator.calls
+    assert any(key_of(name) in call.headers.get("authorization", "") for call in calls), "the key was used"
+    if name in TAKES_WANDB:
+        [made] = [call for call in calls if call.operation == "create_job"]
+        assert STEMS["wandb"] in str(made.body), "and so was the other"
+
+
+@EVERY_CLOUD
+@pytest.mark.parametrize("code", [400, 401, 403])
+def test_a_refusal_that_says_the_key_back_is_told_without_it(house: House, name: str, code: int) -> None:
+    emulator = house.worlds[name].emulator
+    job_id = house.held(name)
+    emulator.fault("get_job", "status", code=500, body=echoing(key_of(name)))
+    emulator.fault("get_job", "status", code=429, retry_after="0.01", body=f"busy {key_of(name)}".encode())
+    emulator.fault("get_job", "status", code=200, body={"id": 1, "status": {key_of(name): key_of("wandb")}})
+    emulator.fault("get_job", "status", code=code, body=echoing(key_of(name)))
+    job = house.job_when(job_id, lambda job: job["phase"] == "stalled")
+    assert "[secret " in job["message"]
+    emulator.release()
+    house.ask("job-status", {"jobId": job_id, "refresh": True})
+    assert house.ended(job_id)["status"] == "succeeded"
+    assert house.leaks() == []
+
+
+@EVERY_CLOUD
+@pytest.mark.parametrize(("operation", "code"), [("create_job", 400), ("create_job", 401), ("upload", 400)])
+def test_a_job_that_is_refused_with_the_key_in_the_reason_fails_without_it(
+    house: House, name: str, operation: str, code: int
+) -> None:
+    house.worlds[name].emulator.fault(operation, "status", code=code, body=echoing(key_of(name)))
+    job = house.ended(house.create(name))
+    assert (job["status"], "[secret " in job["message"]) == ("failed", True)
+    assert house.leaks() == []
+
+
+@EVERY_CLOUD
+def test_a_doubt_is_told_without_the_key(house: House, name: str) -> None:
+    emulator = house.worlds[name].emulator
+    emulator.fault("create_job", "status", code=500, body=echoing(key_of(name)))
+    job_id = house.create(name)
+    job = house.job_when(job_id, lambda job: job["finishedUs"] or job["phase"] == "submission_uncertain")
+    if job["phase"] == "submission_uncertain":
+        house.ask("job-resolve", {"jobId": job_id, "providerJobId": None})
+        job = house.ended(job_id)
+    assert job["status"] == "succeeded"
+    assert house.leaks() == []
+
+
+@EVERY_CLOUD
+def test_a_validation_that_the_cloud_refuses_is_told_without_the_key(house: House, name: str) -> None:
+    wish = house.wish(name)
+    for code in (401, 403, 500):
+        house.worlds[name].emulator.fault("models", "status", code=code, body=echoing(key_of(name)))
+        house.ask("job-validate", {key: wish[key] for key in ("provider", "configuration")})
+    house.worlds[name].emulator.faults.clear()
+    house.ask("job-create", house.wish(name, metadata={"colour": "red"}, schedule={"epochs": 10_000}))
+    assert house.leaks() == []
+
+
+def fail(emulator: Emulator, key: str, reason: str) -> None:
+    match emulator:
+        case OpenAIEmulator() | MistralEmulator():
+            emulator.failing = reason
+        case FireworksEmulator():
+            emulator.logs = f"ERROR {reason}\n".encode()
+            emulator.fail(key, code="INVALID_ARGUMENT", message=reason)
+        case TogetherEmulator():
+            [job] = [job for job in emulator.jobs.values() if str(job.body["suffix"]).endswith(key)]
+            emulator._tell(job, "job_error", reason, level="error")
+            job.walk.go("user_error")
+        case _:
+            raise AssertionError(emulator)
+
+
+@EVERY_CLOUD
+def test_a_job_that_fails_at_the_cloud_over_a_key_is_told_without_it(house: House, name: str) -> None:
+    emulator = house.worlds[name].emulator
+    job_id = house.held(name)
+    fail(emulator, submission_key(job_id, 1), f"{key_of('wandb')} and {key_of(name)} are not taken")
+    job = house.ended(job_id)
+    emulator.release()
+    if isinstance(emulator, OpenAIEmulator | MistralEmulator):
+        emulator.failing = None
+    assert job["status"] == "failed"
+    assert house.leaks() == []
+
+
+@pytest.mark.parametrize("name", ["fireworks", "together"])
+def test_a_download_that_is_refused_is_told_without_the_key(house: House, name: str) -> None:
+    house.worlds[name].emulator.fault("download", "status", code=403, body=echoing(key_of(name)))
+    job_id = house.create(name)
+    house.job_when(job_id, lambda job: job["phase"] == "stalled")
+    house.ask("job-cancel", {"jobId": job_id})
+    house.ended(job_id)
+    assert house.leaks() == []
+
+
+def test_an_exception_that_nobody_foresaw_is_told_without_the_key(house: House) -> None:
+    configuration = {
+        "model": {"baseModel": "any"},
+        "datasets": {"trainingFileId": house.dataset()},
+        "method": {"type": "lora"},
+    }
+    wish = {"personaId": "ada", "provider": "boom", "configuration": configuration}
+    refused = house.ask("job-create", wish | {"configuration": configuration | {"model": {"baseModel": "explode"}}})
+    assert refused["error"]["kind"] == "internal"
+    job_id = house.result("job-create", wish)["jobId"]
+    deadline = monotonic() + START_S
+    while "will be tried again" not in str(house.ask("job-events", {"jobId": job_id})):
+        assert monotonic() < deadline
+        sleep(0.01)
+    house.ask("job-cancel", {"jobId": job_id})
+    house.ended(job_id)
+    assert "somebody forgot" in house.daemon.log.read_text()
+    assert house.leaks() == []
+
+
+def test_a_key_in_place_of_its_reference_is_refused_and_not_repeated(house: House) -> None:
+    pasted = {"wandb": {"project": "p", "apiKey": key_of("wandb")}}
+    for name in CLOUDS:
+        answer = house.ask("job-create", house.wish(name, integrations=pasted))
+        assert answer["error"]["kind"] == "invalid_request"
+    assert house.leaks() == []
+
+
+def test_what_the_command_line_prints_has_no_key(
+    house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENOMED_SOCKET", str(house.daemon.socket))
+    genome = Genome(capsys)
+    jobs = [job["jobId"] for job in house.result("job-list", {"limit": 200})["jobs"]]
+    lines = [["doctor"], ["provider", "list"], ["job", "list"], ["job", "status", "job-nowhere"]]
+    lines += [["provider", "capabilities", name] for name in CLOUDS]
+    lines += [["job", what, job_id] for job_id in jobs for what in ("status", "events")]
+    for line in lines:
+        for shown in (genome(*line), genome(*line, "--json")):
+            house.heard.append(f"{shown.out}\n{shown.err}".encode())
+    assert house.leaks() == []
+
+
+def test_a_local_worker_inherits_no_key(house: House) -> None:
+    model = make_model(house.folder / "endless", [STARTED, ("obey", None)])
+    configuration = {
+        "model": {"baseModel": str(model)},
+        "datasets": {"trainingFileId": house.dataset()},
+        "method": {"type": "lora"},
+    }
+    job_id = house.result("job-create", {"personaId": "ada", "provider": "local", "configuration": configuration})[
+        "jobId"
+    ]
+    house.job_when(job_id, lambda job: job["status"] == "running")
+    [started] = house.daemon.data.glob(f"jobs/{job_id}/*/started.json")
+    worker = int(msgspec.json.decode(started.read_bytes())["pid"])
+    environ = Path(f"/proc/{worker}/environ").read_bytes()
+    assert b"PATH=" in environ
+    assert [what for form, what in spellings().items() if form in environ] == []
+    assert b"CREDENTIALS_DIRECTORY" not in environ
+    house.ask("job-cancel", {"jobId": job_id})
+    house.ended(job_id)
+
+
+def test_copies_of_the_log_and_a_stop_leave_no_key_behind(house: House) -> None:
+    """The last of this file: everything above is in the log by now."""
+    exported, backup = house.folder / "export.jsonl", house.folder / "backup"
+    house.result("log-export", {"path": str(exported)})
+    house.result("log-backup", {"path": str(backup)})
+    assert house.result("log-verify")["ok"] is True
+    assert house.leaks() == []
+    house.daemon.process.terminate() if house.daemon.process else None
+    assert house.daemon.process is not None
+    assert house.daemon.process.wait(START_S) == 0
+    left = [exported, house.daemon.log, *(path for path in house.daemon.data.rglob("*") if path.is_file())]
+    left += [path for path in (backup, *backup.rglob("*")) if path.is_file()]
+    found = [f"{what} in {path}" for path in left for form, what in spellings().items() if form in path.read_bytes()]
+    assert found == []
+    assert exported.stat().st_size > 100_000
+
+
+async def test_nothing_of_ours_shows_a_key_when_it_is_printed(tmp_path: Path) -> None:
+    """As a debugger, a traceback with locals, or a careless log line would print it."""
+    async with world("openai") as openai, world("together") as together, world("mistral") as mistral:
+        worlds = {"openai": openai, "together": together, "mistral": mistral}
+        environment, given = {}, {}
+        for name, there in worlds.items():
+            there.emulator.api_key = key_of(name)
+            environment |= there.environment
+            given |= there.given["providers"]
+        poll = {"courier": {"poll_s": dict.fromkeys(worlds, 0.001)}, "providers": given}
+        async with running(tmp_path / "d", given=poll, environment=environment) as rig:
+            for there in worlds.values():
+                await rig.ended(await there.create_job(rig))
+            things: list[object] = [rig.settings, rig.parts, *(rig.parts.providers.get(name) for name in worlds)]
+            shown = "".join(_printed(things))
+            assert "OpenAI object" in shown
+            assert [stem for stem in STEMS.values() if stem in shown] == []
+
+
+def _printed(things: list[object]) -> list[str]:
+    """These, and whatever of ours they hold, as `repr` has them; but for the one memory that redacts."""
+    seen: set[int] = set()
+    texts: list[str] = []
+    while things:
+        thing = things.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        texts.append(repr(thing))
+        if type(thing).__module__.startswith("genomed") and not isinstance(thing, SecretStore):
+            things.extend(vars(thing).values() if hasattr(thing, "__dict__") else ())
+        elif isinstance(thing, dict):
+            things.extend(thing.values())
+        elif isinstance(thing, list | tuple | set | frozenset):
+            things.extend(thing)
+    return texts
