@@ -25,6 +25,7 @@ RIMS = (
     "daemon/courier.py",
     "daemon/triggers.py",
     "daemon/deployments.py",
+    "daemon/withdrawals.py",
     "training/__main__.py",
     "adapters/_plug_ins.py",
 )

@@ -60,6 +60,14 @@ def test_a_message_and_a_code_are_found_in_every_services_shape(body: object, me
     assert (told.message, told.code) == (message, code)
 
 
+@pytest.mark.parametrize("place", ["message", "code", "type", "status"])
+def test_wherever_a_service_says_the_key_back_it_is_redacted(place: str) -> None:
+    told = refusal(
+        401, {}, json.dumps({"error": {place: "it is KEY"}}).encode(), redact=lambda t: t.replace("KEY", "-")
+    )
+    assert "KEY" not in repr(told)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -9,7 +9,7 @@ from tests.adapters.fireworks_bench import KEY, Bench, bench_on
 from tests.emulators.fireworks_emulator import ENDLESS, SMALL
 from tests.emulators.published_spec import needs_specs
 
-from genomed.entities.errors import ErrorKind, MissingCredentials, NotFound, Transient
+from genomed.entities.errors import ErrorKind, MissingCredentials, NotFound, ProviderRejected, Transient, Unsupported
 from genomed.entities.facts import Artifact
 from genomed.entities.ports import (
     Absent,
@@ -281,3 +281,21 @@ async def test_a_server_that_is_scaling_up_is_asked_again(bench: Bench, wish: De
     with pytest.raises(Transient) as told:
         await bench.new_daemon().serving.answer(str(state.model), ASKED, max_tokens=8)
     assert told.value.retry_after_s == 5
+
+
+async def test_a_result_is_deleted_once_it_is_no_longer_deployed(bench: Bench, wish: DeploymentRequest) -> None:
+    model = wish.artifact.location
+    await served(bench, wish)
+    with pytest.raises(ProviderRejected, match="deployed"):
+        await bench.new_daemon().serving.remove(model)
+    assert model in bench.emulator.models
+    await bench.new_daemon().serving.undeploy(NAME, request=wish)
+    for _ in range(2):
+        await bench.new_daemon().serving.remove(model)
+    assert model not in bench.emulator.models
+
+
+async def test_a_model_of_another_account_is_not_asked_to_be_deleted(bench: Bench) -> None:
+    with pytest.raises(Unsupported, match="account"):
+        await bench.new_daemon().serving.remove(SMALL)
+    assert bench.emulator.seen("delete_model") == []

@@ -8,9 +8,10 @@ import pytest
 from tests.adapters.openai_bench import KEY, OpenAIBench, facts, openai_bench
 from tests.contract.wishes import configuration
 from tests.emulators.faults import FaultKind
-from tests.emulators.openai_emulator import BASE_MODEL
+from tests.emulators.openai_emulator import BASE_MODEL, ENDLESS_MODEL
 
-from genomed.adapters.openai import objections
+from genomed.adapters.openai import objections, sunset
+from genomed.adapters.openai.objects import ModelObject
 from genomed.adapters.openai.settings import OpenAISettings, settings_from
 from genomed.entities.capabilities import ValidationResult
 from genomed.entities.configuration import JobConfiguration
@@ -174,11 +175,64 @@ def test_the_end_holds_for_nobody_else(base_url: str) -> None:
 async def test_the_sunset_is_announced_for_openai_itself_with_the_last_day_of_each_model(bench: OpenAIBench) -> None:
     assert (await bench.provider.capabilities()).sunset is None
     bench.settings["base_url"] = HOSTED
+    bench.secrets.held.clear()
     capabilities = await bench.provider.capabilities()
     assert capabilities.sunset is not None
     assert capabilities.sunset.last_new_job == "2027-01-06"
     assert capabilities.sunset.models["gpt-4o-mini"] == "2027-01-14"
     assert "gpt-4o-mini" in {offer.name for offer in capabilities.base_models}
+
+
+# What this key can reach, as it is listed.
+
+
+async def test_the_base_models_are_those_that_are_listed_without_results_of_fine_tuning(bench: OpenAIBench) -> None:
+    bench.emulator.models |= {"ft:gpt-4.1-mini:org::1": None, "gpt-4.ft-0e208": None}
+    provider = bench.provider
+    names = [offer.name for offer in (await provider.capabilities()).base_models]
+    assert names == sorted([BASE_MODEL, ENDLESS_MODEL])
+    assert (await provider.capabilities()).any_base_model
+
+
+async def test_the_list_is_believed_for_a_while_and_outlives_a_failure(bench: OpenAIBench) -> None:
+    bench.settings["models_ttl_s"] = 100
+    provider = bench.provider
+    first = (await provider.capabilities()).base_models
+    bench.emulator.models["new"] = None
+    assert (await provider.capabilities()).base_models == first
+    bench.ahead_s = 101
+    bench.emulator.faults.add("list_models", FaultKind.STATUS, code=503)
+    assert (await provider.capabilities()).base_models == first
+    bench.ahead_s = 110
+    assert (await provider.capabilities()).base_models == first
+    bench.ahead_s = 200
+    assert "new" in {offer.name for offer in (await provider.capabilities()).base_models}
+    assert len(bench.emulator.seen("list_models")) == 3
+
+
+@pytest.mark.parametrize("kind", [FaultKind.LOSE_REPLY, FaultKind.STATUS])
+async def test_a_list_that_cannot_be_had_is_no_failure(bench: OpenAIBench, kind: FaultKind) -> None:
+    bench.emulator.faults.add("list_models", kind)
+    capabilities = await bench.provider.capabilities()
+    assert (capabilities.available, capabilities.base_models) == (True, ())
+
+
+async def test_without_a_key_nobody_is_asked_for_the_list(bench: OpenAIBench) -> None:
+    bench.secrets.held.clear()
+    assert (await bench.provider.capabilities()).base_models == ()
+    assert bench.emulator.calls == []
+
+
+def test_of_openai_s_list_only_what_can_be_fine_tuned_is_a_base_model() -> None:
+    listed = [
+        ModelObject(id=name) for name in ("gpt-4o", "gpt-4o-2024-08-06", "gpt-4o-transcribe", "o4-mini", "dall-e-3")
+    ]
+    listed.append(ModelObject(id="gpt-4.1-2025-04-14", shutdown_date="2026-12-24"))
+    now_us = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp() * 1e6)
+    told = {offer.name: offer.note or "" for offer in sunset.reachable(listed, now_us)}
+    assert set(told) == {"gpt-4o", "gpt-4o-2024-08-06", "gpt-4.1-2025-04-14"}
+    assert told["gpt-4.1-2025-04-14"].endswith("until 2026-12-24")
+    assert told["gpt-4o"].endswith("until 2027-01-14")
 
 
 # What this key can reach: asked before anything is uploaded (reference/providers.md 8: 422 on every model).

@@ -9,7 +9,7 @@ from tests.contract.wishes import configuration
 from tests.emulators.faults import FaultKind
 from tests.emulators.openai_emulator import BASE_MODEL, ENDLESS_MODEL
 
-from genomed.entities.errors import ErrorKind, ProviderRejected, Transient
+from genomed.entities.errors import ErrorKind, Forbidden, ProviderRejected, Transient, Unsupported
 from genomed.entities.facts import Artifact
 from genomed.entities.ports import DeploymentRequest, Rejected, Serving, Unsearchable
 from genomed.entities.rows import Message
@@ -143,3 +143,31 @@ async def test_a_model_that_is_not_there_does_not_answer(bench: OpenAIBench) -> 
     bench.emulator.fault("chat", FaultKind.STATUS, code=429)
     with pytest.raises(Transient):
         await serving_of(bench).answer(BASE_MODEL, (Message(role="user", content="hello"),), max_tokens=1)
+
+
+# A result is deleted, and nothing else is.
+
+
+async def test_a_result_is_deleted_and_one_that_is_gone_is_harmless(bench: OpenAIBench) -> None:
+    artifact = (await bench.until(await bench.submitted(), "succeeded"))[-1].artifact
+    assert artifact is not None
+    serving = serving_of(bench)
+    for _ in range(2):
+        await serving.remove(artifact.location)
+    assert artifact.location not in bench.emulator.models
+    assert (await serving.state("", request=request_for(artifact.location))).phase == "gone"
+
+
+async def test_a_key_that_may_not_delete_and_an_outage_are_told_apart(bench: OpenAIBench) -> None:
+    bench.emulator.models["ft:mini:org::1"] = None
+    for code, error in ((403, Forbidden), (503, Transient)):
+        bench.emulator.faults.add("delete_model", FaultKind.STATUS, code=code)
+        with pytest.raises(error):
+            await serving_of(bench).remove("ft:mini:org::1")
+    assert "ft:mini:org::1" in bench.emulator.models
+
+
+async def test_a_base_model_of_openai_is_never_asked_to_be_deleted(bench: OpenAIBench) -> None:
+    bench.settings["base_url"] = "https://api.openai.com/v1"
+    with pytest.raises(Unsupported, match="not ours"):
+        await serving_of(bench).remove(BASE_MODEL)

@@ -58,10 +58,10 @@ class Mortal:
         self._real, self._fate, self._calls, self._mark = real, fate, calls, mark
 
     def __getattr__(self, name: str) -> Any:
-        real = getattr(self._real, name)
-        if name == "uploads" and real is not None:
-            return Mortal(real, self._fate, UPLOAD_CALLS, "uploads.")
-        return self._stepped(f"{self._mark}{name}", real) if name in self._calls else real
+        real: Any = getattr(self._real, name)
+        if name in self._calls:
+            return self._stepped(f"{self._mark}{name}", real)
+        return Mortal(real, self._fate, UPLOAD_CALLS, "uploads.") if name == "uploads" and real is not None else real
 
     def _stepped(self, name: str, real: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def called(*args: Any, **kwargs: Any) -> Any:

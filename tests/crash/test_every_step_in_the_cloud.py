@@ -104,7 +104,8 @@ async def every_stop_gives_the_same(name: str, tmp_path: Path, prepare: Prepare)
         await prepare(tmp_path / "undisturbed", there)
         steps = await life(tmp_path / "undisturbed", there, None)
         expected = await outcome(tmp_path / "undisturbed", there)
-    for die_at in range(1, 1 + (len(steps) if prepare in WHOLE_LIVES else steps.index("after job.submitted") + 1)):
+    stops = len(steps) if prepare in WHOLE_LIVES else steps.index("after job.submitted") + 1
+    for die_at in range(1, stops + 1):
         folder = tmp_path / str(die_at)
         async with world(name) as there:
             await prepare(folder, there)
@@ -112,7 +113,7 @@ async def every_stop_gives_the_same(name: str, tmp_path: Path, prepare: Prepare)
             await life(folder, there, None)
             differs = differing(expected, await outcome(folder, there))
             assert differs == [], f"stopped at step {die_at}: {taken[:die_at][-1]}"
-    return expected, die_at
+    return expected, stops
 
 
 @pytest.mark.parametrize("prepare", [created, reply_lost, request_lost], ids=["plain", "reply lost", "request lost"])

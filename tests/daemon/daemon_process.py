@@ -162,8 +162,10 @@ def toml(settings: Mapping[str, object], within: str = "") -> str:
     lines = []
     for name, value in settings.items():
         key = f"{within}{msgspec.json.encode(name).decode()}"
-        is_section = isinstance(value, Mapping)
-        lines.append(toml(value, f"{key}.") if is_section else f"{key} = {msgspec.json.encode(value).decode()}\n")
+        if isinstance(value, Mapping):
+            lines.append(toml(value, f"{key}."))
+        else:
+            lines.append(f"{key} = {msgspec.json.encode(value).decode()}\n")
     return "".join(lines)
 
 

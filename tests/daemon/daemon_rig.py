@@ -202,15 +202,22 @@ async def running(
     clock = Clock()
     settings = settings_in(data_dir, given=given)
     async with AsyncExitStack() as stack:
-        opened = open_journal(data_dir, read_models=GenomeReadModels(), now_us=clock, new_event_id=new_event_id)
+        secret_store = SecretStore({} if environment is None else environment)
+        opened = open_journal(
+            data_dir,
+            read_models=GenomeReadModels(),
+            now_us=clock,
+            new_event_id=new_event_id,
+            redaction=secret_store,
+        )
         journal = await stack.enter_async_context(opened)
-        secret_store = SecretStore(environment or {})
         parts = assembled(settings, journal_seen_by_parts(journal), clock=clock, secret_store=secret_store)
         stack.push_async_callback(parts.providers.close)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if courier:
             tasks.start_soon(parts.courier.run)
             tasks.start_soon(parts.deployments.run)
+            tasks.start_soon(parts.withdrawals.run)
         if triggers:
             tasks.start_soon(parts.triggers.run)
         yield Rig(data_dir, journal, parts, settings, clock)

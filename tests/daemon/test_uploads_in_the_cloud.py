@@ -16,7 +16,7 @@ from tests.emulators.together_emulator import TogetherEmulator
 from genomed.entities.provision_events import UploadAccepted, UploadIntended, UploadLost
 from genomed.entities.types import JobPhase, JobStatus
 
-QUESTIONS = {"models", "limits", "model"}
+QUESTIONS = {"models", "limits", "model", "list_models"}
 """What job-create asks: changes nothing, and says nothing of the data."""
 
 

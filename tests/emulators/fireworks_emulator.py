@@ -64,6 +64,7 @@ class FireworksEmulator(FireworksMachines):
             Route(operation="models", method="GET", path="/v1/accounts/{account}/models", handler=self._list_models),
             Route(operation="download", method="GET", path=f"{model}:getDownloadEndpoint", handler=self._download),
             Route(operation="model", method="GET", path=model, handler=self._model),
+            Route(operation="delete_model", method="DELETE", path=model, handler=self._delete_model),
             *self.serving_routes(),
             Route(operation="put_signed", method="PUT", path="/signed/{id}", handler=self._put_signed, open=True),
             Route(
@@ -313,6 +314,15 @@ class FireworksEmulator(FireworksMachines):
         if found is None:
             raise Refused(404, self.error_body(404, "no such model"))
         return found
+
+    async def _delete_model(self, call: Call) -> object:
+        name = f"accounts/{call.params['account']}/models/{call.params['id']}"
+        if name not in self.models:
+            raise Refused(404, self.error_body(404, "no such model"))
+        if any(layer["model"] == name for layer in self.layers.values()):
+            raise Refused(400, self.error_body(400, "the model is deployed"))
+        del self.models[name]
+        return {}
 
     async def _download(self, call: Call) -> object:
         job = next((job for job in self.jobs.values() if job.id == call.params["id"]), None)

@@ -16,6 +16,7 @@ class OpenAIModels(OpenAIFiles):
     def model_routes(self) -> Sequence[Route]:
         at = self.prefix
         return (
+            Route(operation="list_models", method="GET", path=f"{at}/models", handler=self._list_models),
             Route(operation="models", method="GET", path=f"{at}/models/{{model}}", handler=self._model),
             Route(operation="delete_model", method="DELETE", path=f"{at}/models/{{model}}", handler=self._delete),
             Route(operation="chat", method="POST", path=f"{at}/chat/completions", handler=self._chat),
@@ -25,8 +26,14 @@ class OpenAIModels(OpenAIFiles):
         name = call.params["model"]
         if name not in self.models:
             raise Refused(404, self.error_body(404, f"The model '{name}' does not exist", "model_not_found"))
+        return self._model_out(name)
+
+    def _model_out(self, name: str) -> dict[str, object]:
         shared = {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "system"}
         return {**shared, "shutdown_date": self.models[name]}
+
+    async def _list_models(self, call: Call) -> object:
+        return {"object": "list", "data": [self._model_out(name) for name in self.models]}
 
     async def _delete(self, call: Call) -> object:
         name = call.params["model"]

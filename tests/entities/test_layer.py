@@ -7,10 +7,15 @@ from hypothesis import strategies as st
 from tests.entities.lives import VERDICT
 from tests.golden.samples import sample
 
-from genomed.entities.deployment_events import LayerCompared
-from genomed.entities.errors import Conflict
+from genomed.entities.deployment_events import (
+    LayerCompared,
+    LayerWithdrawalRequested,
+    LayerWithdrawalTroubled,
+    LayerWithdrawn,
+)
+from genomed.entities.errors import Conflict, ErrorKind
 from genomed.entities.events import GenomeEvent, LayerActivated, LayerJudged, LayerPublished
-from genomed.entities.layer import Genome, Layer, activate, evolve_genome, evolve_layer, roll_back
+from genomed.entities.layer import Genome, Layer, Withdrawal, activate, evolve_genome, evolve_layer, roll_back
 
 PUBLISHED = msgspec.structs.replace(sample(LayerPublished), domain="cooking", base_model="tiny")
 UNJUDGED = evolve_layer(None, PUBLISHED, at_us=1)
@@ -87,6 +92,34 @@ def test_a_layer_that_was_rolled_back_can_be_worn_again() -> None:
     slot = genome.slot(*PLACE)
     assert slot is not None
     assert (slot.layer_id, slot.history, slot.since_us, genome.generation) == ("ly-2", (None, "ly-1"), 4, 4)
+
+
+def test_a_withdrawal_is_open_until_the_provider_keeps_it_no_more() -> None:
+    with pytest.raises(ValueError, match="after somebody asked"):
+        evolve_layer(PROVED, LayerWithdrawn(model="ft:m"), at_us=3)
+    asked = evolve_layer(PROVED, LayerWithdrawalRequested(model="ft:m", reason="r"), at_us=3)
+    expected = Withdrawal(model="ft:m", reason="r", requested_us=3)
+    assert asked.withdrawal == expected
+    troubled = evolve_layer(asked, LayerWithdrawalTroubled(kind=ErrorKind.FORBIDDEN, message="no"), at_us=4)
+    assert troubled.withdrawal == msgspec.structs.replace(expected, trouble="no")
+    gone = evolve_layer(troubled, LayerWithdrawn(model="ft:m"), at_us=5)
+    assert gone.withdrawal == msgspec.structs.replace(expected, withdrawn_us=5)
+    for layer in (asked, troubled, gone):
+        with pytest.raises(Conflict, match="withdrawn"):
+            activate(None, "ly-1", layer, reason="r", forced=True)
+
+
+def test_rolling_back_passes_over_what_was_withdrawn() -> None:
+    genome = wearing("ly-1", "ly-2", "ly-3")
+    event = roll_back(genome, *PLACE, reason="r", withdrawn=frozenset({"ly-2"}))
+    after = evolve_genome(genome, event, at_us=9)
+    slot = after.slot(*PLACE)
+    assert slot is not None
+    assert (event.restored_layer_id, slot.layer_id, slot.history) == ("ly-1", "ly-1", (None,))
+    event = roll_back(genome, *PLACE, reason="r", withdrawn=frozenset({"ly-1", "ly-2"}))
+    slot = evolve_genome(genome, event, at_us=9).slot(*PLACE)
+    assert slot is not None
+    assert (slot.layer_id, slot.history) == (None, ())
 
 
 STEPS = st.lists(

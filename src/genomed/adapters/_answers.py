@@ -23,6 +23,7 @@ from genomed.entities.errors import (
 from genomed.entities.ports import Ambiguous, Deferred, Rejected
 
 LONGEST_MESSAGE = 1000
+LONGEST_CODE = 100
 LONGEST_WAIT_S = 86_400.0
 LONG_WAIT_S = 3600.0
 """For quotas by the day: asking within the hour is useless, and where their day ends nobody says."""
@@ -46,7 +47,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, redact: Cal
     """headers: names in lower case. redact: takes secrets out of what the service wrote."""
     message, code = _told(body)
     told = redact(message or f"HTTP {status} without a reason")[:LONGEST_MESSAGE]
-    return Refusal(status=status, message=told, retry_after_s=retry_after_s(headers), code=code)
+    word = redact(code)[:LONGEST_CODE] if code is not None else None
+    return Refusal(status=status, message=told, retry_after_s=retry_after_s(headers), code=word)
 
 
 def create_outcome(told: Refusal, provider: str) -> Rejected | Deferred | Ambiguous:

@@ -30,8 +30,8 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
-    """Raises NotFound, or Conflict when it is active already, unproved and not forced, or the genome moved on."""
-    layer, _ = await load_as(context, f"layer/{params.layer_id}", Layer, what=f"layer {params.layer_id}")
+    """Raises NotFound, or Conflict when it is active already, unproved and not forced, withdrawn, or passed by."""
+    layer, version = await load_as(context, f"layer/{params.layer_id}", Layer, what=f"layer {params.layer_id}")
     stream = f"genome/{layer.published.persona_id}"
     loaded = await context.log.load(stream)
     genome = loaded.state if isinstance(loaded.state, Genome) else None
@@ -42,4 +42,5 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         )
     event = activate(genome, params.layer_id, layer, reason=params.reason, forced=params.force)
     result = Result(layer_id=params.layer_id, previous_layer_id=event.previous_layer_id, generation=generation + 1)
-    return Decided(result=result, writes=(Write(stream=stream, expected=loaded.version, events=(event,)),))
+    unwithdrawn = Write(stream=f"layer/{params.layer_id}", expected=version, events=())
+    return Decided(result=result, writes=(unwithdrawn, Write(stream=stream, expected=loaded.version, events=(event,))))

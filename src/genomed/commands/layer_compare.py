@@ -16,7 +16,7 @@ from genomed.entities.deployment import Deployment
 from genomed.entities.deployment_events import LayerCompared
 from genomed.entities.envelope import ANY_VERSION, Write, blob_of
 from genomed.entities.errors import Conflict, GenomeError, InvalidRequest, NotFound, Problem, Unsupported
-from genomed.entities.layer import Layer
+from genomed.entities.layer import Layer, refuse_withdrawn
 from genomed.entities.ports import Serving
 from genomed.entities.presets import Prompt
 from genomed.entities.rows import Message
@@ -106,6 +106,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     When the tuned model gives no answer at all, its first failure is raised.
     """
     layer, _ = await load_as(context, f"layer/{params.layer_id}", Layer, what=f"layer {params.layer_id}")
+    refuse_withdrawn(params.layer_id, layer)
     system, prompts, prompt_set = await _prompts(params, context)
     asked = await _whom(params, context, layer)
     before_us = context.now_us()

@@ -3,6 +3,7 @@
 Never done unasked, and it ends by itself. Writes the wish and its reservation down; the daemon's loop carries it out.
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -16,7 +17,7 @@ from genomed.entities.deployment_events import DeploymentRequested
 from genomed.entities.envelope import Write
 from genomed.entities.errors import BudgetExceeded, Conflict, InvalidRequest, Problem, Unsupported
 from genomed.entities.facts import Estimate
-from genomed.entities.layer import Layer
+from genomed.entities.layer import Layer, refuse_withdrawn
 from genomed.entities.ports import DeploymentRequest, Provider, Serving
 from genomed.entities.types import Role
 
@@ -58,10 +59,11 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 
 async def run(params: Params, context: Context) -> Decided[Result]:
     """Raises NotFound, Unsupported, InvalidRequest without a known price, BudgetExceeded, Conflict."""
-    layer, _ = await load_as(context, f"layer/{params.layer_id}", Layer, what=f"layer {params.layer_id}")
+    layer, version = await load_as(context, f"layer/{params.layer_id}", Layer, what=f"layer {params.layer_id}")
+    refuse_withdrawn(params.layer_id, layer)
     provider = context.providers.get(layer.published.provider)
     serving = await _serving(provider, layer)
-    deployment_id = await _free_id(context, params.layer_id)
+    deployment_id = await free_deployment_id(context, params.layer_id)
     request = DeploymentRequest(
         key=deployment_key(deployment_id),
         layer_id=params.layer_id,
@@ -79,7 +81,9 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         )
     _refuse_price(params, hourly, provider.name)
     held = await _reserved(context, deployment_id, layer, params.hours, hourly, most)
-    return _decided(params, context, deployment_id, layer, hourly, held)
+    decided = _decided(params, context, deployment_id, layer, hourly, held)
+    unwithdrawn = Write(stream=f"layer/{params.layer_id}", expected=version, events=())
+    return replace(decided, writes=(unwithdrawn, *decided.writes))
 
 
 def _decided(
@@ -128,7 +132,7 @@ async def _serving(provider: Provider, layer: Layer) -> Serving:
     return provider.serving
 
 
-async def _free_id(context: Context, layer_id: str) -> str:
+async def free_deployment_id(context: Context, layer_id: str) -> str:
     """The next deployment of this layer: two that are asked for at once get the same id, and only one of them it.
 
     Raises Conflict while one is open.

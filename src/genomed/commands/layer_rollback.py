@@ -6,7 +6,7 @@ from genomed.commands.context import Context, Decided
 from genomed.entities.configuration import Name
 from genomed.entities.envelope import Write
 from genomed.entities.errors import Conflict
-from genomed.entities.layer import Genome, roll_back
+from genomed.entities.layer import Genome, Layer, roll_back
 from genomed.entities.types import Role
 
 NAME = "genome/layer-rollback"
@@ -43,9 +43,26 @@ async def run(params: Params, context: Context) -> Decided[Result]:
             f"the genome is at generation {generation}, not {params.expected_generation}", field="expectedGeneration"
         )
     base_model = params.base_model or _only_base_model(genome, params.domain)
-    event = roll_back(genome, params.domain, base_model, reason=params.reason)
+    before = await _layers_before(context, genome, params.domain, base_model)
+    withdrawn = frozenset(name for name, (layer, _) in before.items() if layer.withdrawal is not None)
+    event = roll_back(genome, params.domain, base_model, reason=params.reason, withdrawn=withdrawn)
     result = Result(layer_id=event.layer_id, restored_layer_id=event.restored_layer_id, generation=generation + 1)
-    return Decided(result=result, writes=(Write(stream=stream, expected=loaded.version, events=(event,)),))
+    back = event.restored_layer_id
+    unwithdrawn = (Write(stream=f"layer/{back}", expected=before[back][1], events=()),) if back else ()
+    return Decided(result=result, writes=(Write(stream=stream, expected=loaded.version, events=(event,)), *unwithdrawn))
+
+
+async def _layers_before(
+    context: Context, genome: Genome | None, domain: str, base_model: str
+) -> dict[str, tuple[Layer, int]]:
+    """The layers that were in use there before, with their versions."""
+    slot = genome.slot(domain, base_model) if genome else None
+    found: dict[str, tuple[Layer, int]] = {}
+    for layer_id in {layer_id for layer_id in (slot.history if slot else ()) if layer_id is not None}:
+        loaded = await context.log.load(f"layer/{layer_id}")
+        if isinstance(loaded.state, Layer):
+            found[layer_id] = (loaded.state, loaded.version)
+    return found
 
 
 def _only_base_model(genome: Genome | None, domain: str) -> str:

@@ -7,7 +7,7 @@ from genomed.commands.context import Context, load_as
 from genomed.entities.configuration import Name
 from genomed.entities.deployment_events import LayerCompared
 from genomed.entities.facts import Artifact, Verdict
-from genomed.entities.layer import Genome, Layer
+from genomed.entities.layer import Genome, Layer, Withdrawal
 from genomed.entities.types import Role, RowKind
 
 NAME = "genome/layer-show"
@@ -23,7 +23,10 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class LayerView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """path: a plain PEFT folder for artifact.format peft_lora. active: in use by its persona now."""
+    """path: a plain PEFT folder for artifact.format peft_lora. active: in use by its persona now.
+
+    withdrawn: deleted at its provider, or to be.
+    """
 
     layer_id: str
     persona_id: str
@@ -41,6 +44,7 @@ class LayerView(Struct, frozen=True, kw_only=True, rename="camel"):
     manifest_sha256: str
     verdict: Verdict | None
     published_us: int
+    withdrawn: Withdrawal | None
 
 
 class ComparisonView(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -115,6 +119,7 @@ async def layer_view(context: Context, layer_id: str, layer: Layer) -> LayerView
         manifest_sha256=facts.manifest_sha256,
         verdict=layer.verdict,
         published_us=layer.published_us,
+        withdrawn=layer.withdrawal,
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 from genomed.conformance.honesty_laws import assert_sound
 from genomed.conformance.laws import Laws, unhushed
 from genomed.conformance.subject import BETWEEN_LOOKS_S, LIMIT_S, Subject
+from genomed.entities.errors import Unsupported
 from genomed.entities.ids import submission_key
 from genomed.entities.ports import (
     Absent,
@@ -58,6 +59,14 @@ class ServingLaws(Laws):
         await reached(subject, theirs, request, "gone")
         await serving(subject).undeploy(theirs, request=request)
         assert await serving(subject).find(request.key) in (Absent(), Found(provider_job_id=theirs), Unsearchable())
+
+    async def test_a_result_is_deleted_and_deleting_it_twice_is_harmless(self, subject: Subject) -> None:
+        model = (await wish(subject)).artifact.location
+        try:
+            await serving(subject).remove(model)
+        except Unsupported as refused:
+            pytest.skip(f"nothing is deleted there: {refused.message}")
+        await serving(subject).remove(model)
 
 
 def serving(subject: Subject) -> Serving:

@@ -21,6 +21,7 @@ from genomed.daemon.settings import ProviderPolicy, Settings
 from genomed.daemon.staging import Staging
 from genomed.daemon.standing import Hands
 from genomed.daemon.triggers import Triggers
+from genomed.daemon.withdrawals import Withdrawals
 from genomed.entities.ids import RANDOM_BYTES, event_id, time_ordered_id
 from genomed.entities.presets import Shelf
 from genomed.entities.types import Role
@@ -46,6 +47,7 @@ class Parts:
     courier: Courier
     triggers: Triggers
     deployments: Deployments
+    withdrawals: Withdrawals
     providers: ProviderTable
     staging: Staging
 
@@ -59,12 +61,13 @@ def assembled(
 ) -> Parts:
     """Every part with what it works with."""
     data_dir = Path(settings.data_dir)
+    secret_store = secret_store or SecretStore()
     providers = ProviderTable(
         data_dir,
         settings=settings.providers,
         allowed=settings.allowed_providers,
         now_us=clock,
-        secrets=secret_store or SecretStore(),
+        secrets=secret_store,
     )
     staging = Staging(data_dir / "uploads")
     datasets = DatasetStore(data_dir / "datasets")
@@ -83,13 +86,20 @@ def assembled(
         intervals=settings.courier.poll_s,
         default_interval_s=settings.courier.default_poll_s,
     )
+    withdrawals = Withdrawals(
+        journal,
+        providers.get,
+        intervals=settings.courier.poll_s,
+        default_interval_s=settings.courier.default_poll_s,
+    )
     context = _context_maker(settings, journal, providers, datasets, DaemonMaintenance(journal, courier), clock)
     ours = Caller(actor="trigger", role=Role.OPERATE)
     return Parts(
-        dispatch=Dispatch(journal, context),
+        dispatch=Dispatch(journal, context, redact=secret_store.redact),
         courier=courier,
         triggers=Triggers(journal, lambda: context(ours, {}), clock),
         deployments=deployments,
+        withdrawals=withdrawals,
         providers=providers,
         staging=staging,
     )

@@ -16,6 +16,7 @@ from genomed import commands
 from genomed.commands.context import Caller, CommandModule, Context, Decided
 from genomed.daemon.access import demand
 from genomed.daemon.journal import Journal
+from genomed.daemon.redaction import without_secrets
 from genomed.entities.checking import convert
 from genomed.entities.envelope import Cause, Head, Receipt
 from genomed.entities.errors import (
@@ -49,10 +50,20 @@ class Reply(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
 
 
 class Dispatch:
-    """context: makes what a command may use, for this caller and these params as they came."""
+    """context: makes what a command may use, for this caller and these params as they came.
 
-    def __init__(self, journal: Journal, context: Callable[[Caller, dict[str, object]], Context]) -> None:
+    redact: takes secrets out of what is said of a failure.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        context: Callable[[Caller, dict[str, object]], Context],
+        *,
+        redact: Callable[[str], str] = str,
+    ) -> None:
         self._journal = journal
+        self._redact = redact
         self._context = context
         self._running: dict[str, anyio.Event] = {}
         self._line = anyio.Lock()
@@ -144,7 +155,7 @@ class Dispatch:
         return Reply(result=msgspec.Raw(msgspec.json.encode(result)), head=self._journal.head())
 
     def _refused(self, error: GenomeError) -> Reply:
-        return Reply(error=error.body(), head=self._journal.head())
+        return Reply(error=without_secrets(error.body(), self._redact), head=self._journal.head())
 
 
 def _found(name: str) -> CommandModule:

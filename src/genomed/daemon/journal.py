@@ -25,6 +25,7 @@ from genomed.daemon.owner_lock import owner_lock
 from genomed.daemon.projector import Projector
 from genomed.daemon.read_model_port import ReadModels
 from genomed.daemon.rebuild import rebuilding_statements, refresh_read_models
+from genomed.daemon.redaction import Redaction, without_secrets
 from genomed.daemon.stream_cache import StreamCache
 from genomed.entities.envelope import Appended, Blob, Cause, Envelope, Head, Receipt, Write
 from genomed.entities.errors import Internal, InvalidRequest
@@ -42,7 +43,10 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """Open one with `open_journal`. Every method may be called from any task of the loop it was opened in."""
+    """Open one with `open_journal`. Every method may be called from any task of the loop it was opened in.
+
+    redaction: takes secrets out of every text in an event before it is written.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Journal:
         self._projector = projector
         self._now_us = now_us
         self._new_event_id = new_event_id
+        self.redaction: Redaction | None = None
 
     async def append(
         self,
@@ -165,6 +170,8 @@ class Journal:
         type_ = type_of(event)
         try:
             data = encode(event)
+            if self.redaction is not None and self.redaction.suspects(data):
+                data = encode(without_secrets(event, self.redaction.redact))
         except UnicodeEncodeError as error:
             raise InvalidRequest(f"{type_} holds text that is not Unicode: {error}") from error
         if len(data) > EVENT_MAX_BYTES:
@@ -200,8 +207,11 @@ async def open_journal(
     now_us: Callable[[], int],
     new_event_id: Callable[[], str],
     accept_loss: bool = False,
+    redaction: Redaction | None = None,
 ) -> AsyncIterator[Journal]:
     """The journal of `data_dir`, made when there is none, with its writer running. Leaving the block drains the queue.
+
+    redaction: as the journal's.
 
     Raises FolderOwned; LogLossSuspected or LogDamaged unless accept_loss, which takes the log as it is now for the
     whole of it; NewerLog.
@@ -234,7 +244,7 @@ async def open_journal(
         tasks.start_soon(writer.run)
         stack.callback(writer.close)
         log.info("journal open position=%d hash=%s", head.position, head.hash)
-        yield Journal(
+        journal = Journal(
             data_dir,
             writer=writer,
             reader=reader,
@@ -244,6 +254,8 @@ async def open_journal(
             now_us=now_us,
             new_event_id=new_event_id,
         )
+        journal.redaction = redaction
+        yield journal
 
 
 async def _close(connection: aiosqlite.Connection) -> None:

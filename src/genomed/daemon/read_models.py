@@ -17,7 +17,7 @@ from genomed.entities import spend as spend_fold
 from genomed.entities.bucket import Bucket, bucket_id
 from genomed.entities.dataset import Dataset
 from genomed.entities.deployment import Deployment
-from genomed.entities.deployment_events import DeploymentEvent
+from genomed.entities.deployment_events import DeploymentEvent, LayerWithdrawalRequested, LayerWithdrawn
 from genomed.entities.envelope import Envelope
 from genomed.entities.events import (
     DatasetFrozen,
@@ -70,6 +70,9 @@ CREATE TABLE IF NOT EXISTS deployments (
   requested_us INTEGER NOT NULL, ended_us INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS deployments_by_layer ON deployments (layer_id);
+CREATE TABLE IF NOT EXISTS withdrawals (
+  layer_id TEXT PRIMARY KEY, open INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ledgers (
   stream TEXT PRIMARY KEY, open INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -109,6 +112,7 @@ _RETURN = "UPDATE examples SET state = 'pending', revised = 0 WHERE job_id = ? A
 _JOB = "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DATASET = "INSERT OR IGNORE INTO datasets VALUES (?, ?, ?, ?, ?)"
 _DEPLOYMENT = "INSERT OR REPLACE INTO deployments VALUES (?, ?, ?, ?, ?, ?)"
+_WITHDRAWAL = "INSERT OR REPLACE INTO withdrawals VALUES (?, ?)"
 _LEDGER = "INSERT OR REPLACE INTO ledgers VALUES (?, ?)"
 _LAYER = "INSERT OR IGNORE INTO layers VALUES (?, ?, ?, ?, ?, 0, ?)"
 _LAYER_ACTIVE = "UPDATE layers SET active = ? WHERE layer_id = ?"
@@ -162,7 +166,7 @@ class GenomeReadModels:
         return SCHEMA
 
     def tables(self) -> tuple[str, ...]:
-        return ("jobs", "datasets", "layers", "deployments", "ledgers", "buckets", "examples")
+        return ("jobs", "datasets", "layers", "deployments", "withdrawals", "ledgers", "buckets", "examples")
 
     def rows(self, envelope: Envelope, state: object | None) -> Sequence[SideWrite]:
         own = envelope.stream.partition("/")[2]
@@ -181,6 +185,8 @@ class GenomeReadModels:
             case LayerPublished() as layer:
                 of = (layer.persona_id, layer.domain, layer.base_model, layer.job_id)
                 return (_write(_LAYER, own, *of, envelope.position),)
+            case LayerWithdrawalRequested() | LayerWithdrawn() as withdrawal:
+                return (_write(_WITHDRAWAL, own, int(isinstance(withdrawal, LayerWithdrawalRequested))),)
             case LayerActivated() | LayerRolledBack():
                 return _activity_rows(envelope.event)
             case _:

@@ -7,6 +7,7 @@ Knows no provider. Its `repr` tells nothing, and a value is kept for one purpose
 import json
 import logging
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Mapping
@@ -24,6 +25,9 @@ SHORTEST_REDACTED = 6
 
 LONGEST_BYTES = 1 << 16
 
+PLAIN_RUNS = re.compile(r"[A-Za-z0-9_-]+")
+"""What no escaping changes."""
+
 
 class SecretStore:
     """Reads whatever reference it is given: which ones a job may name is decided before (commands.job_building)."""
@@ -31,6 +35,7 @@ class SecretStore:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._environment = environment
         self._forms: tuple[tuple[str, str], ...] = ()  # (how it may be spelt, reference), longest first
+        self._cores: frozenset[bytes] = frozenset()
 
     def __repr__(self) -> str:
         return "SecretStore()"
@@ -52,6 +57,10 @@ class SecretStore:
             if form in text:
                 text = text.replace(form, f"[secret {reference}]")
         return text
+
+    def suspects(self, data: bytes) -> bool:
+        """Whether a revealed secret may be in it, however it was escaped on the way; quick, for every event."""
+        return any(core in data for core in self._cores)
 
     async def _value(self, reference: str) -> str:
         kind, _, name = reference.partition(":")
@@ -90,10 +99,11 @@ class SecretStore:
     def _remember(self, value: str, reference: str) -> None:
         if len(value) < SHORTEST_REDACTED:
             return
-        spelt = {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]}
+        spelt = {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1], repr(value)[1:-1]}
         known = dict(self._forms) | dict.fromkeys(spelt, reference)
         # One assignment: a log line in another thread sees the old forms or the new ones, never half of them.
         self._forms = tuple(sorted(known.items(), key=lambda form: -len(form[0])))
+        self._cores |= {max(PLAIN_RUNS.findall(value), key=len, default="").encode()}
 
 
 class RedactingFilter(logging.Filter):

@@ -37,24 +37,25 @@ BACKLOG = 1024
 async def serve(settings: Settings, *, accept_loss: bool = False) -> None:
     """Until SIGTERM or SIGINT. Raises GenomeError when the folder or the socket cannot be had."""
     data_dir = Path(settings.data_dir)
+    secret_store = SecretStore()
     async with open_journal(
         data_dir,
         read_models=GenomeReadModels(),
         now_us=now_us,
         new_event_id=new_event_id,
         accept_loss=accept_loss,
+        redaction=secret_store,
     ) as journal:
         listening = bound_socket(Path(settings.socket))
         try:
-            await _run(settings, journal, listening)
+            await _run(settings, journal, listening, secret_store)
         finally:
             listening.close()
             await anyio.Path(settings.socket).unlink(missing_ok=True)
     log.info("stopped")
 
 
-async def _run(settings: Settings, journal: Journal, listening: socket.socket) -> None:
-    secret_store = SecretStore()
+async def _run(settings: Settings, journal: Journal, listening: socket.socket, secret_store: SecretStore) -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactingFilter(secret_store))
     sys.excepthook = crash_report(secret_store)
@@ -66,6 +67,7 @@ async def _run(settings: Settings, journal: Journal, listening: socket.socket) -
         tasks.start_soon(parts.courier.run)
         tasks.start_soon(parts.triggers.run)
         tasks.start_soon(parts.deployments.run)
+        tasks.start_soon(parts.withdrawals.run)
         await _listen(application, listening, stopping, settings)
         tasks.cancel_scope.cancel()
     await parts.providers.close()

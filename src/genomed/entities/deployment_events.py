@@ -1,4 +1,4 @@
-"""What happens to a layer that is made to answer requests at a provider, for money by the hour. Facts only."""
+"""What happens to a layer at its provider: made to answer for money by the hour, compared, withdrawn. Facts only."""
 
 from msgspec import Struct
 
@@ -108,6 +108,27 @@ class LayerCompared(Struct, frozen=True, kw_only=True, rename="camel", tag="laye
     prompt_set: str | None = None
 
 
+class LayerWithdrawalRequested(Struct, frozen=True, kw_only=True, rename="camel", tag="layer.withdrawal_requested"):
+    """A person wants the result deleted at its provider; durable before it is asked. model: the provider's name."""
+
+    model: str
+    reason: str
+
+
+class LayerWithdrawalTroubled(Struct, frozen=True, kw_only=True, rename="camel", tag="layer.withdrawal_troubled"):
+    """The provider refuses to delete it (no such right, still in use there). Tried again."""
+
+    kind: ErrorKind
+    message: str
+
+
+class LayerWithdrawn(Struct, frozen=True, kw_only=True, rename="camel", tag="layer.withdrawn"):
+    """The provider keeps it no more."""
+
+    model: str
+
+
+WithdrawalEvent = LayerWithdrawalRequested | LayerWithdrawalTroubled | LayerWithdrawn
 DeploymentEvent = (
     DeploymentRequested
     | DeploymentIntended

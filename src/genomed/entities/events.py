@@ -8,7 +8,7 @@ layers. What agents tell us is in `experience_events`.
 from msgspec import Struct
 
 from genomed.entities.configuration import JobConfiguration
-from genomed.entities.deployment_events import DeploymentEvent, LayerCompared
+from genomed.entities.deployment_events import DeploymentEvent, LayerCompared, WithdrawalEvent
 from genomed.entities.errors import ErrorBody
 from genomed.entities.experience_events import ExperienceEvent
 from genomed.entities.facts import Artifact, DatasetSource, EffectiveField, Estimate, Judgement, Progress, Verdict
@@ -322,7 +322,7 @@ JobEvent = (
     | LateReportIgnored
     | ProvisionEvent
 )
-LayerEvent = LayerPublished | LayerJudged | LayerCompared
+LayerEvent = LayerPublished | LayerJudged | LayerCompared | WithdrawalEvent
 GenomeEvent = LayerActivated | LayerRolledBack
 Event = JobEvent | DatasetFrozen | LayerEvent | GenomeEvent | DeploymentEvent | ExperienceEvent | SpendEvent
 

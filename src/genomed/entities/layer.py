@@ -6,7 +6,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from genomed.entities.configuration import JobConfiguration, LoRAConfiguration
-from genomed.entities.deployment_events import LayerCompared
+from genomed.entities.deployment_events import (
+    LayerCompared,
+    LayerWithdrawalRequested,
+    LayerWithdrawalTroubled,
+    LayerWithdrawn,
+)
 from genomed.entities.errors import Conflict
 from genomed.entities.events import (
     GenomeEvent,
@@ -19,13 +24,24 @@ from genomed.entities.events import (
 from genomed.entities.facts import Verdict
 
 
+class Withdrawal(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Its deletion at the provider. trouble: why that refuses, last time it did. withdrawnUs: null until it is gone."""
+
+    model: str
+    reason: str
+    requested_us: int
+    trouble: str | None = None
+    withdrawn_us: int | None = None
+
+
 class Layer(Struct, frozen=True, kw_only=True, rename="camel"):
-    """compared: the last time its answers were set beside its base model's."""
+    """compared: the last time its answers were set beside its base model's. withdrawal: nothing uses it any more."""
 
     published: LayerPublished
     published_us: int
     verdict: Verdict | None = None
     compared: LayerCompared | None = None
+    withdrawal: Withdrawal | None = None
 
 
 def evolve_layer(layer: Layer | None, event: LayerEvent, *, at_us: int) -> Layer:
@@ -39,8 +55,31 @@ def evolve_layer(layer: Layer | None, event: LayerEvent, *, at_us: int) -> Layer
             return replace(layer, verdict=verdict)
         case LayerCompared():
             return replace(layer, compared=event)
+        case LayerWithdrawalRequested() | LayerWithdrawalTroubled() | LayerWithdrawn():
+            return replace(layer, withdrawal=_withdrawal(layer.withdrawal, event, at_us=at_us))
         case _:
             assert_never(event)
+
+
+def _withdrawal(
+    before: Withdrawal | None,
+    event: LayerWithdrawalRequested | LayerWithdrawalTroubled | LayerWithdrawn,
+    *,
+    at_us: int,
+) -> Withdrawal:
+    if isinstance(event, LayerWithdrawalRequested):
+        return Withdrawal(model=event.model, reason=event.reason, requested_us=at_us)
+    if before is None:
+        raise ValueError("a layer is withdrawn after somebody asked for it")
+    if isinstance(event, LayerWithdrawalTroubled):
+        return replace(before, trouble=event.message)
+    return replace(before, trouble=None, withdrawn_us=at_us)
+
+
+def refuse_withdrawn(layer_id: str, layer: Layer) -> None:
+    """Raises Conflict: what its provider deletes, or has deleted, nothing can use."""
+    if layer.withdrawal is not None:
+        raise Conflict(f"layer {layer_id} was withdrawn from {layer.published.provider}: {layer.withdrawal.reason}")
 
 
 class Slot(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -86,13 +125,19 @@ def evolve_genome(genome: Genome | None, event: GenomeEvent, *, at_us: int) -> G
                 domain=event.domain,
                 base_model=event.base_model,
                 layer_id=event.restored_layer_id,
-                history=before.history[:-1] if before else (),
+                history=_before_restored(before, event.restored_layer_id) if before else (),
                 since_us=at_us,
             )
         case _:
             assert_never(event)
     others = tuple(s for s in genome.slots if (s.domain, s.base_model) != (slot.domain, slot.base_model))
     return Genome(slots=(*others, slot), generation=genome.generation + 1)
+
+
+def _before_restored(slot: Slot, restored: str | None) -> tuple[str | None, ...]:
+    """Without what was restored, and without what had to be passed over to get there."""
+    newest = next((n for n in reversed(range(len(slot.history))) if slot.history[n] == restored), -1)
+    return slot.history[: max(newest, 0)]
 
 
 def cannot_continue(layer_of: JobConfiguration, wanted: JobConfiguration) -> str | None:
@@ -115,7 +160,8 @@ def _shape(lora: LoRAConfiguration) -> str:
 
 
 def activate(genome: Genome | None, layer_id: str, layer: Layer, *, reason: str, forced: bool) -> LayerActivated:
-    """The activation event. Raises Conflict when it is active already, or unproved and not forced."""
+    """The activation event. Raises Conflict when it is active already, withdrawn, or unproved and not forced."""
+    refuse_withdrawn(layer_id, layer)
     facts = layer.published
     current = genome.active(facts.domain, facts.base_model) if genome else None
     if current == layer_id:
@@ -135,8 +181,13 @@ def activate(genome: Genome | None, layer_id: str, layer: Layer, *, reason: str,
     )
 
 
-def roll_back(genome: Genome | None, domain: str, base_model: str, *, reason: str) -> LayerRolledBack:
-    """Back to the layer before, or to the base model. Raises Conflict when no layer is active there."""
+def roll_back(
+    genome: Genome | None, domain: str, base_model: str, *, reason: str, withdrawn: frozenset[str] = frozenset()
+) -> LayerRolledBack:
+    """Back to the layer before that was not withdrawn, or to the base model.
+
+    Raises Conflict when no layer is active there.
+    """
     slot = genome.slot(domain, base_model) if genome else None
     if slot is None or slot.layer_id is None:
         raise Conflict(f"no layer is active for domain {domain!r} on {base_model!r}; the base model is in use")
@@ -144,6 +195,6 @@ def roll_back(genome: Genome | None, domain: str, base_model: str, *, reason: st
         layer_id=slot.layer_id,
         domain=domain,
         base_model=base_model,
-        restored_layer_id=slot.history[-1] if slot.history else None,
+        restored_layer_id=next((layer for layer in reversed(slot.history) if layer not in withdrawn), None),
         reason=reason,
     )

@@ -240,6 +240,12 @@ def _deployment_ends(event: e.Event | e.UnknownEvent) -> Sentence | None:
         case d.LayerCompared():
             asked = f"{event.prompts} prompts, {event.answered} of {2 * event.prompts} answered"
             return _info(f"{event.tuned_model} compared with {event.base_model}: {asked}")
+        case d.LayerWithdrawalRequested():
+            return _info(f"{event.model} is to be deleted at its provider: {event.reason}")
+        case d.LayerWithdrawalTroubled():
+            return _warning(f"the provider does not delete it: {event.message}")
+        case d.LayerWithdrawn():
+            return _info(f"withdrawn: its provider keeps {event.model} no more")
         case _:
             return None
 

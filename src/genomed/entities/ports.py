@@ -263,6 +263,13 @@ class Serving(Protocol):
         """Ask for its end; asking twice, or for one that is gone, is harmless."""
         ...
 
+    async def remove(self, model: str) -> None:
+        """Delete a result that the provider keeps; one that is gone is harmless.
+
+        model: as the artifact names it. Raises Unsupported where it cannot be deleted.
+        """
+        ...
+
     async def answer(self, model: str, prompt: Sequence[Message], *, max_tokens: int) -> Answer:
         """One chat completion. Raises Transient, ProviderRejected or MissingCredentials."""
         ...

@@ -29,7 +29,7 @@ from genomed.adapters.fireworks.wire import (
     same,
     word_of,
 )
-from genomed.entities.errors import ErrorBody, ErrorKind, MalformedResponse, NotFound, Transient
+from genomed.entities.errors import ErrorBody, ErrorKind, MalformedResponse, NotFound, Transient, Unsupported
 from genomed.entities.facts import Estimate
 from genomed.entities.ports import (
     Absent,
@@ -119,6 +119,13 @@ class FireworksServing:
         await self._ended(
             lambda sdk: sdk.deployments.with_raw_response.delete(identity_of(provider_id), ignore_checks=True)
         )
+
+    async def remove(self, model: str) -> None:
+        """What is deployed, or belongs to somebody else, Fireworks refuses to delete."""
+        full = full_model_name(model)
+        if full.split("/")[1] != self._client.account:
+            raise Unsupported(f"{full} is not of the account {self._client.account}", provider=NAME)
+        await self._ended(lambda sdk: sdk.models.with_raw_response.delete(identity_of(full)))
 
     async def answer(self, model: str, prompt: Sequence[Message], *, max_tokens: int) -> Answer:
         """At the inference address: where base_url is given, the SDK would ask the control plane."""

@@ -116,6 +116,10 @@ class ModelObject(Struct, frozen=True):
     shutdown_date: str | None = None
 
 
+class DeletedObject(Struct, frozen=True):
+    deleted: bool = True
+
+
 class ChatMessage(Struct, frozen=True):
     content: str | None = None
 

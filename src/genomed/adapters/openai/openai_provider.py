@@ -12,6 +12,7 @@ from genomed.adapters import _parameters
 from genomed.adapters._hosted_layer import publish_hosted
 from genomed.adapters._prices import training_estimate
 from genomed.adapters.openai import sunset
+from genomed.adapters.openai.catalogue import Catalogue
 from genomed.adapters.openai.cursor import Cursor, cursor_from
 from genomed.adapters.openai.objections import objections
 from genomed.adapters.openai.objects import CheckpointObject, EventObject
@@ -70,12 +71,15 @@ class OpenAI:
         self._settings = settings_from(context.settings)
         self._secrets, self._now_us = context.secrets, context.now_us
         self._server = Server(self._settings, context.secrets)
+        self._catalogue = Catalogue(self._server, self._settings, context.now_us)
         self._submissions = Submissions(self._server, self._settings, context.secrets, context.now_us)
         self.uploads: Uploads | None = OpenAIUploads(self._server, self._settings, context.now_us)
-        self.serving: Serving | None = OpenAIServing(self._server) if self._settings.dialect == "openai" else None
+        self.serving: Serving | None = None
+        if self._settings.dialect == "openai":
+            self.serving = OpenAIServing(self._server, hosted=self._settings.hosted)
 
     async def capabilities(self) -> ProviderCapabilities:
-        """Asks nobody: whether a base model is there for this key, `check` finds out."""
+        """Asks, briefly and with a key alone, which models that key reaches; that no answer comes is no failure."""
         reference = self._settings.api_key
         present = await self._secrets.present(reference)
         package = await to_thread.run_sync(_sdk_version)
@@ -100,7 +104,7 @@ class OpenAI:
                 download=False,
                 warm_start=WarmStart.OWN,
             ),
-            base_models=sunset.offers(self._now_us()) if self._settings.hosted else (),
+            base_models=await self._catalogue.offers() if reason is None else self._catalogue.unasked(),
             sunset=sunset.ANNOUNCED if self._settings.hosted else None,
             status_words={word: status.value for word, (status, _) in STATUS_OF_WORD.items()},
             versions={"openai": package},

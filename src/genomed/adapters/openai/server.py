@@ -13,6 +13,7 @@ from genomed.adapters.openai.objects import (
     LABEL,
     ChatAnswer,
     CheckpointObject,
+    DeletedObject,
     EventObject,
     FileObject,
     JobObject,
@@ -165,6 +166,13 @@ class Server:
 
     async def model(self, name: str) -> ModelObject:
         return await self._client.read(lambda client: client.models.with_raw_response.retrieve(name), ModelObject)
+
+    async def models(self) -> list[ModelObject]:
+        page = await self._client.read(lambda client: client.models.with_raw_response.list(), Page)
+        return [decoded(raw, ModelObject) for raw in page.data]
+
+    async def delete_model(self, name: str) -> DeletedObject:
+        return await self._client.read(lambda client: client.models.with_raw_response.delete(name), DeletedObject)
 
     async def answer(self, model: str, prompt: Sequence[Message], *, max_tokens: int) -> ChatAnswer:
         messages = [{"role": message.role, "content": message.content} for message in prompt]

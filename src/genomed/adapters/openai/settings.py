@@ -34,7 +34,8 @@ class OpenAISettings(PriceTable, frozen=True, kw_only=True, forbid_unknown_field
     metadata: whether jobs keep what they are labelled with, so that they can be found by it; null: not on Azure.
     lookup_lag_s: how long a new job may be missing from lists. base_learning_rates: model name or its beginning -> the
     rate that a multiplier of 1 stands for, where the operator knows it. min_rows: fewer are refused before any upload.
-    probe_models: ask whether the base model is there. ready_words: the states in which a file may be named.
+    probe_models: ask whether the base model is there. models_ttl_s: how long the list of base models is believed.
+    ready_words: the states in which a file may be named.
     one_request_bytes: larger files go in parts of part_bytes.
     """
 
@@ -54,6 +55,7 @@ class OpenAISettings(PriceTable, frozen=True, kw_only=True, forbid_unknown_field
     base_learning_rates: dict[str, Annotated[float, Meta(gt=0, le=1)]] = field(default_factory=dict)
     min_rows: Annotated[int, Meta(ge=1)] = 10
     probe_models: bool = True
+    models_ttl_s: Annotated[float, Meta(ge=0, le=86_400)] = 300
     ready_words: tuple[str, ...] = ("processed",)
     one_request_bytes: Annotated[int, Meta(ge=1, le=512_000_000)] = 512_000_000
     part_bytes: Annotated[int, Meta(ge=1, le=64_000_000)] = 64_000_000

@@ -4,8 +4,11 @@ It holds for OpenAI itself: other servers of the same shape have their own plans
 with the server's model list, and then that is the one that counts.
 """
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
+from genomed.adapters.openai.objects import ModelObject
 from genomed.adapters.openai.settings import plain_model
 from genomed.entities.capabilities import BaseModelOffer, Sunset
 from genomed.entities.errors import Problem
@@ -48,6 +51,23 @@ def offers(now_us: int) -> tuple[BaseModelOffer, ...]:
         for name, day in ANNOUNCED.models.items()
         if _today(now_us) <= day
     )
+
+
+def reachable(listed: Sequence[ModelObject], now_us: int) -> tuple[BaseModelOffer, ...]:
+    """Of what OpenAI lists, the members of these families: its list also holds what nobody can fine-tune."""
+    found = []
+    for model in listed:
+        family = next((name for name in ANNOUNCED.models if _is_version(model.id, name)), None)
+        told = model.shutdown_date
+        day = told if told is not None and _is_day(told) else last_day(model.id)
+        if family is not None and day is not None and _today(now_us) <= day:
+            found.append(BaseModelOffer(name=model.id, note=f"what is trained from it answers until {day}"))
+    return tuple(found)
+
+
+def _is_version(name: str, family: str) -> bool:
+    """`gpt-4o-2024-08-06` is a gpt-4o; `gpt-4o-transcribe` is something else."""
+    return re.fullmatch(rf"{re.escape(family)}(-\d{{4}}(-\d{{2}}-\d{{2}})?)?", name) is not None
 
 
 def refusals(model: str, now_us: int) -> list[Problem]:

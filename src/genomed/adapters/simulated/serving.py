@@ -5,6 +5,7 @@ the hourly price is a number from the settings, so that everything around it can
 """
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Annotated
@@ -42,6 +43,7 @@ class ServingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     hourly_usd: per accelerator; hourly_known false: nobody knows. looks_until_ready, looks_until_gone: how many answers
     to `state` it takes. forbidden_looks: of these looks the provider refuses to be asked. fails: it never gets ready.
+    broken_removals, forbidden_removals: the same of the first wishes to delete a result.
     """
 
     hourly_usd: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
@@ -57,6 +59,8 @@ class ServingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     broken_looks: Times = 0
     forbidden_looks: Times = 0
     broken_answers: Times = 0
+    broken_removals: Times = 0
+    forbidden_removals: Times = 0
 
 
 class Served(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -69,6 +73,14 @@ class Served(Struct, frozen=True, kw_only=True, rename="camel"):
     last_looks: int = 0
     undeploys: int = 0
     word: str = "CREATING"
+
+
+class Removed(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The file of one result that is to be deleted. removed: how often it was there, and went."""
+
+    model: str
+    calls: int = 0
+    removed: int = 0
 
 
 class SimulatedServing:
@@ -106,6 +118,9 @@ class SimulatedServing:
 
         await to_thread.run_sync(self._change, _key(provider_id), mark)
 
+    async def remove(self, model: str) -> None:
+        await to_thread.run_sync(self._remove, model)
+
     async def answer(self, model: str, prompt: Sequence[Message], *, max_tokens: int) -> Answer:
         """The same words for the same question, and they say what they are."""
         if self._broken_answers < self._settings.broken_answers:
@@ -136,6 +151,21 @@ class SimulatedServing:
                 if knobs.lost_reply:
                     return Ambiguous(reason="the connection broke before an answer came")
         return Accepted(provider_job_id=_id(request.key))
+
+    def _remove(self, model: str) -> None:
+        knobs, path = self._settings, self._folder / removal_file(model)
+        with self._lock:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            there = Removed(model=model)
+            if path.exists():
+                there = msgspec.json.decode(path.read_bytes(), type=Removed)
+            there = replace(there, calls=there.calls + 1)
+            answers = there.calls > knobs.broken_removals + knobs.forbidden_removals
+            write_atomically(path, msgspec.json.encode(replace(there, removed=1) if answers else there))
+        if there.calls <= knobs.broken_removals:
+            raise Transient("503: simulated trouble", provider=NAME)
+        if not answers:
+            raise Forbidden("403: this key may delete nothing", provider=NAME)
 
     def _state(self, provider_id: str, request: DeploymentRequest) -> DeploymentState:
         served = self._change(_key(provider_id), self._looked_at)
@@ -179,6 +209,10 @@ class SimulatedServing:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self._folder / f"{served.request.key}.json", msgspec.json.encode(served))
         return served
+
+
+def removal_file(model: str) -> str:
+    return f"removed-{sha256(model.encode()).hexdigest()[:16]}.json"
 
 
 def _id(key: str) -> str:
