@@ -63,6 +63,17 @@ async def test_missing_secrets_and_announced_ends_are_named(tmp_path: Path, monk
         assert (late["level"], "job-migrate" in late["remedy"]) == ("warning", True)
 
 
+async def test_a_provider_with_wrong_settings_is_an_error_and_hides_no_other(tmp_path: Path) -> None:
+    given: Json = {"providers": {"openai": {"colour": "red"}}, "allowed_providers": ["openai", "simulated"]}
+    async with running(tmp_path / "d", given=given) as rig:
+        result = await rig.call("doctor")
+        [wrong] = about(result, "provider openai")
+        assert (result["ok"], wrong["level"]) == (False, "error")
+        assert "providers.openai.colour" in wrong["message"]
+        listed = {one["provider"]: one["available"] for one in (await rig.call("provider-list"))["providers"]}
+        assert listed == {"openai": False, "simulated": True}
+
+
 async def test_a_hosted_layer_in_use_whose_model_ends_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ class BrokenProvider:
         return ProviderCapabilities(
             provider=self.name,
             available=False,
+            broken=True,
             reason=f"{self._reason}; {self._remedy}",
         )
 

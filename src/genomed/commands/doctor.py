@@ -172,7 +172,7 @@ async def _providers(context: Context, able: dict[str, ProviderCapabilities]) ->
         missing = missing_secrets(one)
         remedy = f"set {', '.join(missing)}, then restart the daemon" if missing else "see genome/provider-capabilities"
         if not one.available:
-            say = _error if name in busy else _info
+            say = _error if name in busy or one.broken else _info
             found.append(say(f"provider {name}", f"is not available: {one.reason}", remedy))
         elif missing:
             found.append(_warning(f"provider {name}", f"lacks {', '.join(missing)}", remedy))

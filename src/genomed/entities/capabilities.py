@@ -89,7 +89,8 @@ class BaseModelOffer(Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 class ProviderCapabilities(Struct, frozen=True, kw_only=True, rename="camel"):
-    """available: can it take a job here and now; reason says why not, and what to do.
+    """available: can it take a job here and now; reason says why not, and what to do. broken: it is meant to be there,
+    and its settings are wrong or its plug-in does not work.
 
     parameter_ranges: where it is stricter than the universal table, by the table's sections and names.
     required_secrets: reference -> present; never a value. simulated: nothing it reports was measured.
@@ -100,6 +101,7 @@ class ProviderCapabilities(Struct, frozen=True, kw_only=True, rename="camel"):
     provider: str
     available: bool
     reason: str | None = None
+    broken: bool = False
     simulated: bool = False
     paid: bool = False
     description: str = ""
