@@ -242,3 +242,12 @@ async def test_the_worker_is_told_what_was_translated_and_where_its_files_lie(be
     assert spec["judge"] == {"baselineLayer": None, "maxNewTokens": 64, "samples": 8}
     assert spec["paths"]["checkpoints"] == str(bench.attempt.parent / "checkpoints")
     assert spec["optimizer"]["scheduler"] == {"type": "linear", "minLRRatio": 0, "warmupRatio": 0, "cycles": None}
+
+
+def test_preferences_with_tools_are_refused_before_a_worker_starts(bench: Bench) -> None:
+    def refused(kind: str) -> list[str]:
+        rows = bench.dataset(rowKind=kind, features=["tools", "weights"])
+        return [p.message for p in objections(bench.configuration(), rows, probe=CPU, settings=LocalSettings())]
+
+    assert [message for message in refused("preference") if "with tools are not trained here" in message]
+    assert refused("chat") == []

@@ -1,103 +1,34 @@
-"""Training rows: equal rows are equal bytes, and whatever cannot be trained on is named with its place."""
+"""Training rows: equal rows are equal bytes, and what says nothing is not written, so that ids stay what they were."""
 
 import msgspec
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
+from tests.entities.row_making import ROWS
 
 from genomed.entities.checking import problems
-from genomed.entities.rows import ROLES, ChatRow, Message, PreferenceRow, Row, canonical, line_of, row_id, unfit
-
-MESSAGES = st.lists(st.builds(Message, role=st.sampled_from(ROLES), content=st.text(max_size=5)), max_size=6).map(tuple)
-ROWS: st.SearchStrategy[Row] = st.builds(ChatRow, messages=MESSAGES) | st.builds(
-    PreferenceRow, prompt=MESSAGES, chosen=MESSAGES, rejected=MESSAGES
+from genomed.entities.rows import (
+    ROW_TYPES,
+    ChatRow,
+    FunctionCall,
+    Message,
+    PreferenceRow,
+    RankingRow,
+    Row,
+    ToolCall,
+    canonical,
+    features_of,
+    kind_of,
+    line_of,
+    row_id,
+    row_of_line,
 )
+from genomed.entities.types import RowKind
 
 
 def turns(*said: str) -> tuple[Message, ...]:
     """`user:Hello` and so on."""
     parts = [one.partition(":") for one in said]
     return tuple(Message(role=role, content=content) for role, _, content in parts)
-
-
-def preference(
-    *, prompt: tuple[str, ...] = ("user:Salt?",), chosen: str = "assistant:A pinch.", rejected: str = "assistant:A kg."
-) -> PreferenceRow:
-    return PreferenceRow(prompt=turns(*prompt), chosen=turns(chosen), rejected=turns(rejected))
-
-
-def named(row: Row) -> list[tuple[str, str]]:
-    return [(problem.field, problem.message) for problem in unfit(row)]
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        ("user:Hi", "assistant:Hello"),
-        ("system:Be kind", "user:Hi", "assistant:Hello"),
-        ("user:Hi", "assistant:Hello", "user:Salt?", "assistant:A pinch."),
-    ],
-)
-def test_a_conversation_that_ends_in_an_answer_is_fit(said: tuple[str, ...]) -> None:
-    assert unfit(ChatRow(messages=turns(*said))) == []
-
-
-@pytest.mark.parametrize(
-    ("said", "found"),
-    [
-        ((), [("messages", "is empty")]),
-        (("user:Hi",), [("messages", "must end with a turn of 'assistant'")]),
-        (("system:Be kind",), [("messages", "must end with a turn of 'assistant'")]),
-        (("user:Hi", "assistant: \n"), [("messages[1].content", "is empty")]),
-        (("assistant:Hello",), [("messages[0].role", "is 'assistant' where 'user' belongs")]),
-        (
-            ("system:Be kind", "assistant:Hello"),
-            [("messages[1].role", "is 'assistant' where 'user' belongs")],
-        ),
-        (
-            ("user:", "user:Hi", "system:x", "assistant:Hello"),
-            [
-                ("messages[0].content", "is empty"),
-                ("messages[1].role", "is 'user' where 'assistant' belongs"),
-                ("messages[2].role", "is 'system' where 'user' belongs"),
-            ],
-        ),
-    ],
-)
-def test_everything_unfit_about_a_conversation_is_named_with_its_place(
-    said: tuple[str, ...], found: list[tuple[str, str]]
-) -> None:
-    assert named(ChatRow(messages=turns(*said))) == found
-
-
-def test_a_prompt_with_a_better_and_a_worse_answer_is_fit() -> None:
-    assert unfit(preference()) == []
-
-
-@pytest.mark.parametrize(
-    ("row", "found"),
-    [
-        (preference(chosen="user:no"), [("chosen", "must be exactly one assistant turn")]),
-        (preference(rejected="assistant: "), [("rejected[0].content", "is empty")]),
-        (preference(prompt=("user:Salt?", "assistant:x")), [("prompt", "must end with a turn of 'user'")]),
-        (
-            preference(chosen="assistant:Same", rejected="assistant:Same"),
-            [("chosen", "is the same as rejected, so there is nothing to prefer")],
-        ),
-        (
-            preference(prompt=(), chosen="assistant:", rejected="user:x"),
-            [
-                ("prompt", "is empty"),
-                ("chosen[0].content", "is empty"),
-                ("rejected", "must be exactly one assistant turn"),
-            ],
-        ),
-    ],
-)
-def test_everything_unfit_about_a_preference_is_named_with_its_place(
-    row: PreferenceRow, found: list[tuple[str, str]]
-) -> None:
-    assert named(row) == found
 
 
 @given(ROWS)
@@ -124,22 +55,58 @@ def test_a_line_is_one_json_object_with_the_id_first(row: Row) -> None:
 
 
 @given(ROWS)
-def test_a_row_that_is_fit_ends_in_something_to_learn(row: Row) -> None:
-    if unfit(row) == []:
-        last = row.messages[-1] if isinstance(row, ChatRow) else row.chosen[0]
-        assert last.role == "assistant"
-        assert last.content.strip()
+def test_a_line_of_a_dataset_reads_back_as_its_row(row: Row) -> None:
+    assert row_of_line(line_of(row, row_id(row)), kind_of(row)) == row
+
+
+def test_the_id_of_a_conversation_is_the_one_that_it_had_before_there_were_tools_and_weights() -> None:
+    row = ChatRow(messages=turns("system:Be kind", "user:Salt?", "assistant:A pinch."))
+    assert canonical(row) == (
+        b'{"messages":[{"content":"Be kind","role":"system"},{"content":"Salt?","role":"user"},'
+        b'{"content":"A pinch.","role":"assistant"}]}'
+    )
+    assert row_id(row) == "3e4b624a9ee9ab7a44569ded6a6b6b50f0f1b167937ce45bc8c5278d757e68b2"
+    pair = PreferenceRow(prompt=turns("user:Salt?"), chosen=turns("assistant:A pinch."), rejected=turns("assistant:No"))
+    assert row_id(pair) == "011594e54525ac6199bc73b7c28610f23d04adca0b55541e025f2306cfcb031a"
+
+
+def test_a_turn_that_calls_a_tool_keeps_its_missing_words() -> None:
+    call = ToolCall(id="c", function=FunctionCall(name="add", arguments='{"a": 1}'))
+    row = ChatRow(messages=(Message(role="assistant", content=None, tool_calls=(call,)),))
+    assert canonical(row) == (
+        b'{"messages":[{"content":null,"role":"assistant","tool_calls":[{"function":{"arguments":"{\\"a\\": 1}",'
+        b'"name":"add"},"id":"c","type":"function"}]}]}'
+    )
+
+
+def test_a_row_says_which_features_it_needs() -> None:
+    plain, weighted = turns("user:a", "assistant:b"), Message(role="assistant", content="b", weight=1)
+    assert features_of(ChatRow(messages=plain)) == ()
+    assert features_of(ChatRow(messages=(plain[0], weighted))) == ("weights",)
+    assert features_of(ChatRow(messages=(plain[0], weighted), tools=({"type": "function"},))) == ("tools", "weights")
+    assert features_of(ChatRow(messages=(Message(role="user", content="a", name="ada"),))) == ("names",)
+    assert features_of(ChatRow(messages=(Message(role="tool", content="3", name="add", tool_call_id="c"),))) == (
+        "tools",
+    )
+    answered = Message(role="tool", content="3", tool_call_id="c")
+    assert features_of(PreferenceRow(prompt=(*plain, answered), chosen=plain, rejected=plain)) == ("tools",)
+    assert features_of(RankingRow(query="q", document="d", label=1)) == ()
+
+
+def test_every_kind_has_a_row() -> None:
+    assert set(ROW_TYPES) == set(RowKind)
 
 
 @pytest.mark.parametrize(
     ("message", "field"),
     [
-        ({"role": "tool", "content": "x"}, "role"),
-        ({"role": "user", "content": "x", "weight": 0}, "weight"),
-        ({"role": "assistant", "content": None}, "content"),
-        ({"role": "assistant", "content": "x", "tool_calls": []}, "tool_calls"),
+        ({"role": "robot", "content": "x"}, "role"),
+        ({"role": "assistant", "content": "x", "weight": 0.5}, "weight"),
+        ({"role": "assistant", "content": "x", "weight": 2}, "weight"),
+        ({"role": "assistant"}, "content"),
+        ({"role": "assistant", "content": "x", "thought": "y"}, "thought"),
     ],
 )
-def test_what_no_trainer_learns_from_is_refused_by_name(message: dict[str, object], field: str) -> None:
+def test_what_no_row_holds_is_refused_by_name(message: dict[str, object], field: str) -> None:
     (problem,) = problems({"messages": [message]}, ChatRow)
     assert problem.field == f"messages[0].{field}"

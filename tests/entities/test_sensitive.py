@@ -1,11 +1,34 @@
 """What has the form of a credential or of personal data is found; what only looks a little like it is left alone."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.entities.row_making import ROWS
 
-from genomed.entities.rows import ChatRow, Message, PreferenceRow, Row, line_of, row_id, row_of_line
-from genomed.entities.sensitive import credentials_in, masked
+from genomed.entities.rows import (
+    ChatRow,
+    FunctionCall,
+    Message,
+    PreferenceRow,
+    RankingRow,
+    RecordRow,
+    Row,
+    ToolCall,
+    TripletRow,
+    VectorPairRow,
+    canonical,
+    row_of_line,
+)
+from genomed.entities.sensitive import (
+    credential_findings,
+    credentials_in,
+    masked,
+    personal_data_in,
+    personal_findings,
+    without_credentials,
+)
 from genomed.entities.types import RowKind
 
 
@@ -75,13 +98,93 @@ def test_masking_again_finds_nothing_more(text: str) -> None:
     assert masked(once)[1] == {}
 
 
-@given(st.sampled_from([chat("a"), chat('\u00e9\n"', "?"), preference("b")]))
-def test_a_line_of_a_dataset_reads_back_as_its_row(row: Row) -> None:
-    kind = RowKind.CHAT if isinstance(row, ChatRow) else RowKind.PREFERENCE
-    assert row_of_line(line_of(row, row_id(row)), kind) == row
-
-
 @pytest.mark.parametrize("line", [b"", b"{}", b'{"id":"short","messages":[]}', b'{"id":"' + b"0" * 64 + b"}"])
 def test_a_line_of_anything_else_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match="not a line of a frozen dataset"):
         row_of_line(line, RowKind.CHAT)
+
+
+KEY, MAIL = "sk-proj-" + "a1B2" * 8, "ada@example.org"
+
+
+def calling(arguments: str) -> ChatRow:
+    call = ToolCall(id="c", function=FunctionCall(name="send", arguments=arguments))
+    return ChatRow(messages=(Message(role="assistant", content=None, tool_calls=(call,)),))
+
+
+def everywhere(text: str) -> list[Row]:
+    tool: dict[str, object] = {"type": "function", "function": {"name": "send", "description": text}}
+    said = (Message(role="user", content="q"),)
+    return [
+        chat(text),
+        calling(json.dumps({"deep": [{"to": text}]})),
+        calling(f"not JSON: {text}"),
+        ChatRow(messages=said, tools=(tool,)),
+        PreferenceRow(prompt=said, chosen=said, rejected=said, tools=(tool,)),
+        preference(text),
+        TripletRow(anchor="a", positive="p", negatives=("n", text)),
+        RankingRow(query="q", document=text, label=1),
+        VectorPairRow(input=(1.0,), target=(1.0,), text=text),
+        RecordRow(task="t", data={"deep": [{"to": text}]}),
+        RecordRow(task="t", data={text: 1}),
+    ]
+
+
+@pytest.mark.parametrize("row", everywhere(f"use {KEY} now"))
+def test_a_credential_is_found_and_taken_out_of_every_kind_of_row(row: Row) -> None:
+    assert credentials_in(row) == {"openai_key": 1}
+    clean, counts = without_credentials(row)
+    assert counts == {"openai_key": 1}
+    assert credentials_in(clean) == {}
+    assert KEY.encode() not in canonical(clean)
+    assert type(clean) is type(row)
+
+
+@pytest.mark.parametrize("row", everywhere(f"write to {MAIL} now"))
+def test_personal_data_is_found_and_masked_in_every_kind_of_row(row: Row) -> None:
+    assert personal_data_in(row) == {"email": 1}
+    clean, counts = masked(row)
+    assert counts == {"email": 1}
+    assert MAIL.encode() not in canonical(clean)
+    assert masked(clean) == (clean, {})
+
+
+@given(ROWS)
+def test_a_row_without_secrets_is_the_same_row(row: Row) -> None:
+    assert without_credentials(row)[0] is row
+    assert masked(row)[0] is row
+
+
+def test_arguments_stay_json_and_keep_their_letters_where_nothing_is_found() -> None:
+    same = calling('{"n": 1.50,  "to": "nobody"}')
+    assert masked(same)[0] is same
+    clean, _ = masked(calling('{"card": 4111111111111111, "to": "\\u0061da@example.org"}'))
+    assert isinstance(clean, ChatRow)
+    calls = clean.messages[0].tool_calls
+    assert calls is not None
+    assert json.loads(calls[0].function.arguments) == {"card": "[card_number]", "to": "[email]"}
+
+
+def test_no_value_is_lost_where_two_keys_are_masked_alike() -> None:
+    clean, _ = masked(RecordRow(task="t", data={MAIL: 1, "bob@example.org": 2}))
+    assert clean == RecordRow(task="t", data={"[email]": 1, "[email] 2": 2})
+
+
+def test_a_private_key_is_taken_out_whole() -> None:
+    begin, end = "-----BEGIN RSA " + "PRIVATE KEY-----", "-----END RSA " + "PRIVATE KEY-----"
+    clean, _ = without_credentials(chat(f"here: {begin}\nDEK-Info: AES-128-CBC,00\n\nMIIEow+/=\n{end} keep it"))
+    assert clean == chat("here: [private_key] keep it")
+    assert without_credentials(chat(f"here: {begin}\nMIIEow+/=\nMIIE"))[0] == chat("here: [private_key]")
+
+
+def test_a_finding_says_where_it_stands() -> None:
+    (finding,) = credential_findings(calling(json.dumps({"deep": [{"to": f"use {KEY}"}]})))
+    assert finding.field == "messages[0].tool_calls[0].function.arguments.deep[0].to"
+    assert (finding.start, finding.end) == (4, 4 + len(KEY))
+    (found,) = personal_findings(RankingRow(query="q", document=f"to {MAIL}", label=0))
+    assert (found.kind, found.field, found.start) == ("email", "document", 3)
+
+
+def test_a_time_in_a_record_is_no_card_number() -> None:
+    row = RecordRow(task="t", data={"at": 1732170000000, "at_us": 1732170000000000, "big": 10**30})
+    assert masked(row)[0] is row

@@ -8,6 +8,7 @@ from tests.entities.lives import JSON_CONFIGURATION
 
 from genomed.entities.capabilities import (
     BaseModelOffer,
+    Features,
     ParameterDefinition,
     ParameterType,
     ProviderCapabilities,
@@ -238,3 +239,22 @@ def test_what_a_provider_does_only_with_other_base_models_is_refused() -> None:
         "method.type",
         "datasets.trainingFileId",
     }
+
+
+@pytest.mark.parametrize(
+    ("feature", "able"),
+    [
+        ("tools", Features(tools=True)),
+        ("weights", Features(message_weights=True)),
+        ("names", Features(speaker_names=True)),
+    ],
+)
+def test_rows_with_more_than_a_provider_trains_on_are_refused_by_name(feature: str, able: Features) -> None:
+    rows = msgspec.structs.replace(ROWS, features=(feature,))
+    assert objections(check(rows=rows)) == {"datasets.trainingFileId": f"local does not train on rows with {feature}"}
+    assert check(rows=rows, able=with_able(features=able)).valid
+
+
+def test_a_feature_that_this_build_does_not_know_is_refused() -> None:
+    rows = msgspec.structs.replace(ROWS, features=("pictures",))
+    assert objections(check(rows=rows)) == {"datasets.trainingFileId": "local does not train on rows with pictures"}

@@ -50,7 +50,7 @@ class Features(Struct, frozen=True, kw_only=True, rename="camel"):
     resume: a paused job can go on. continues: so can one that failed or was cancelled, from its last checkpoint.
 
     quote: asked for its own price before the create call. serving: results need a billed deployment to answer.
-    download: the trained weights come here.
+    download: the trained weights come here. tools, message_weights, speaker_names: it trains on rows that have them.
     """
 
     cancel: bool = True
@@ -65,6 +65,9 @@ class Features(Struct, frozen=True, kw_only=True, rename="camel"):
     serving: bool = False
     download: bool = True
     warm_start: WarmStart = WarmStart.NEVER
+    tools: bool = False
+    message_weights: bool = False
+    speaker_names: bool = False
 
 
 class Sunset(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -126,7 +126,9 @@ class BucketKey(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DatasetSource(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a dataset's rows came from: `bucket` (up to a log position) or `import` (of a file name)."""
+    """Where a dataset's rows came from: `bucket` or `interactions` (up to a log position), `import` (of a file name) or
+    `draft` (of several sources, which the draft's events name).
+    """
 
     kind: str
     bucket_id: str | None = None
@@ -135,7 +137,11 @@ class DatasetSource(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DatasetFacts(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a provider needs to know of a dataset in order to say whether it can train on it."""
+    """What a provider needs to know of a dataset in order to say whether it can train on it.
+
+    features: what some of its rows have beyond roles and texts: `tools` (descriptions, calls, answers of tools),
+    `weights` (turns of the assistant that are kept out of the loss, or expressly in it), `names` (of speakers).
+    """
 
     dataset_id: str
     row_kind: RowKind
@@ -143,3 +149,4 @@ class DatasetFacts(Struct, frozen=True, kw_only=True, rename="camel"):
     eval_rows: int
     size_bytes: int
     longest_row_bytes: int = 0
+    features: tuple[str, ...] = ()

@@ -84,14 +84,24 @@ class JobPhase(StrEnum):
 
 
 class RowKind(StrEnum):
-    """What one row of a dataset is. Further kinds come with the trainers that learn from them."""
+    """What one row of a dataset is (reference/cogniverse-ragd-ucotron.md 4.3). Which of them a provider trains on, its
+    capabilities say.
+    """
 
     CHAT = "chat"
     PREFERENCE = "preference"
+    TRIPLET = "triplet"
+    RANKING = "ranking"
+    VECTOR_PAIR = "vector_pair"
+    RECORD = "record"
 
 
 class FeedbackKind(StrEnum):
-    """How an interaction was judged (reference/continuum.md a.2)."""
+    """How an interaction was judged, in the two vocabularies that agents use.
+
+    The first six: reference/continuum.md a.2. `boolean` to `demonstration`: metrics, comments and shown answers, of one
+    interaction or of a whole episode.
+    """
 
     APPROVAL = "approval"
     CORRECTION = "correction"
@@ -99,6 +109,33 @@ class FeedbackKind(StrEnum):
     SCORE = "score"
     SUGGESTION = "suggestion"
     QUESTION = "question"
+    BOOLEAN = "boolean"
+    FLOAT = "float"
+    COMMENT = "comment"
+    DEMONSTRATION = "demonstration"
+
+
+class ReviewState(StrEnum):
+    """Where a synthetic row stands. `proposed` is the moment before its policy is applied; no stored item is in it.
+
+    `regenerating`: rejected with the wish for another try, which nobody has made yet; `regenerated`: a child item took
+    its place in the queue.
+    """
+
+    AUTO_APPROVED = "auto_approved"
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    REGENERATING = "regenerating"
+    REGENERATED = "regenerated"
+
+
+class ReviewPolicy(StrEnum):
+    """Who lets a synthetic row in: a person each time, a confidence threshold first, or nobody needs to."""
+
+    MANUAL = "manual"
+    THRESHOLD = "threshold"
+    OFF = "off"
 
 
 class EventLevel(StrEnum):

@@ -11,6 +11,7 @@ from genomed.entities.facts import DatasetFacts
 from genomed.entities.limits import range_of
 from genomed.entities.narrowing import narrowed
 from genomed.entities.placeholders import smuggled
+from genomed.entities.rows import NAMES, TOOLS, WEIGHTS
 from genomed.entities.types import TrainingMethod
 
 
@@ -176,6 +177,13 @@ def _dataset(dataset: DatasetFacts, able: ProviderCapabilities) -> list[Problem]
         message = f"{able.provider} does not train on {dataset.row_kind} rows"
         remedy = f"it trains on: {', '.join(able.supported_row_kinds)}"
         found.append(Problem(field="configuration.datasets.trainingFileId", message=message, remedy=remedy))
+    has = able.features
+    able_of = {TOOLS: has.tools, WEIGHTS: has.message_weights, NAMES: has.speaker_names}
+    for feature in dataset.features:
+        if not able_of.get(feature, False):
+            message = f"{able.provider} does not train on rows with {feature}"
+            remedy = "name another provider, or a dataset without them: nothing of a row is dropped in silence"
+            found.append(Problem(field="configuration.datasets.trainingFileId", message=message, remedy=remedy))
     if dataset.rows == 0:
         found.append(Problem(field="configuration.datasets.trainingFileId", message="has no rows to train on"))
     return found

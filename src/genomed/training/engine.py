@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-Message = Mapping[str, str]
+Message = Mapping[str, object]
+"""`role` and `content` are text; `tool_calls`, where there are any, is a list."""
 
 
 class Output(Protocol):

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import engine
-from .engine import Model, Tokenizer
-from .rows import IGNORED, ChatRow, Encoded, PreferenceRow, encode_answer, prompt_ids
+from .engine import Message, Model, Tokenizer
+from .rows import IGNORED, ChatRow, Encoded, PreferenceRow, encode_answer, prompt_ids, to_learn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,19 +36,15 @@ class Bench(NamedTuple):
 
 
 def judge_chat(model: Model, rows: Sequence[ChatRow], bench: Bench) -> Judgement:
-    encoded = [encode_answer(bench.tokenizer, row["messages"][:-1], row["messages"][-1:]) for row in rows]
+    split = [(row, *to_learn(row)) for row in rows]
+    encoded = [encode_answer(bench.tokenizer, asked, [answer], row.get("tools")) for row, asked, answer in split]
     scored = _answer_scores(model, encoded, bench)
     tokens = sum(count for _, count in scored)
-    answers = _answers(model, [prompt_ids(bench.tokenizer, row["messages"][:-1]) for row in rows], bench)
+    prompts = [prompt_ids(bench.tokenizer, asked, row.get("tools")) for row, asked, _ in split]
+    answers = _answers(model, prompts, bench)
     samples = [
-        {
-            "id": row["id"],
-            "prompt": row["messages"][-2]["content"] if len(row["messages"]) > 1 else "",
-            "expected": row["messages"][-1]["content"],
-            "answer": answer,
-            "exact": answer.strip() == row["messages"][-1]["content"].strip(),
-        }
-        for row, answer in zip(rows, answers, strict=True)
+        _sample(row["id"], asked, _expected(answer, learned, bench), said)
+        for (row, asked, answer), learned, said in zip(split, encoded, answers, strict=True)
     ]
     return Judgement(
         {
@@ -58,6 +54,24 @@ def judge_chat(model: Model, rows: Sequence[ChatRow], bench: Bench) -> Judgement
             "samples": samples[: bench.samples],
         }
     )
+
+
+def _expected(answer: Message, encoded: Encoded, bench: Bench) -> str:
+    """The words of the answer; of one that calls tools, the way in which the template writes that."""
+    if not answer.get("tool_calls"):
+        return str(answer["content"])
+    learned = [token for token in encoded.labels if token != IGNORED]
+    return bench.tokenizer.decode(_until_stop(learned, bench.stops), skip_special_tokens=True)
+
+
+def _sample(identity: str, asked: Sequence[Message], expected: str, said: str) -> dict[str, object]:
+    return {
+        "id": identity,
+        "prompt": asked[-1]["content"] if asked else "",
+        "expected": expected,
+        "answer": said,
+        "exact": said.strip() == expected.strip(),
+    }
 
 
 class Preferred(NamedTuple):

@@ -100,7 +100,16 @@ class Fireworks:
             parameter_ranges={"lora": {"rank": Range(min=1, max=kinds.HIGHEST_RANK, default=8)}},
             custom_parameters=_parameters.definitions(FireworksParameters),
             required_secrets=secrets,
-            features=Features(resume=True, uploads=True, quote=True, serving=True, warm_start=WarmStart.OWN),
+            features=Features(
+                resume=True,
+                uploads=True,
+                quote=True,
+                serving=True,
+                warm_start=WarmStart.OWN,
+                tools=True,
+                message_weights=True,
+                speaker_names=True,
+            ),
             base_models=offers,
             status_words=WORDS,
         )

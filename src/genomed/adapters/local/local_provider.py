@@ -12,7 +12,7 @@ import msgspec
 from anyio import to_thread
 
 from genomed.adapters._durable_files import write_atomically
-from genomed.adapters.local import memory, objections, publication, translation
+from genomed.adapters.local import judged_answers, memory, objections, publication, translation
 from genomed.adapters.local.attempt_folder import AttemptFolder, attempt_folder, attempts_of
 from genomed.adapters.local.availability import Interpreter, Probe, capabilities_of
 from genomed.adapters.local.base_model import UnfitModel, read_model
@@ -123,6 +123,9 @@ class LocalProvider:
 
     async def quote(self, submission: Submission) -> Estimate | None:  # noqa: ARG002 -- there is nobody to ask
         return None
+
+    async def forget(self, job_id: str) -> int:
+        return await to_thread.run_sync(judged_answers.erase, self._jobs_dir, job_id)
 
     async def submit(self, submission: Submission) -> SubmitOutcome:
         # the device decides whether it is this machine's memory that must suffice

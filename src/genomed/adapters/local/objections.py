@@ -15,6 +15,7 @@ from genomed.adapters.local.settings import LocalParameters, LocalSettings
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import Problem
 from genomed.entities.facts import DatasetFacts
+from genomed.entities.rows import TOOLS
 from genomed.entities.types import LRSchedulerType, ModelPrecision, OptimizationFeature, RowKind, TrainingMethod
 
 MODULES = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*(\s*,\s*[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*)*")
@@ -143,9 +144,13 @@ def _of_unused_parameters(configuration: JobConfiguration, dataset: DatasetFacts
 
 
 def _of_rows(dataset: DatasetFacts) -> list[Problem]:
-    if dataset.rows > 0:
-        return []
-    return [Problem(field="datasets.trainingFileId", message="the dataset has no rows to train on")]
+    field, found = "datasets.trainingFileId", []
+    if dataset.rows == 0:
+        found.append(Problem(field=field, message="the dataset has no rows to train on"))
+    if dataset.row_kind is RowKind.PREFERENCE and TOOLS in dataset.features:
+        message = "preferences with tools are not trained here: the engine would write their calls otherwise"
+        found.append(Problem(field=field, message=message, remedy="train on chat rows with tools, or at a provider"))
+    return found
 
 
 def module_objections(configuration: JobConfiguration, model: ModelFolder) -> list[Problem]:

@@ -3,7 +3,9 @@
 Knows nothing of jobs. Mistral looks into a file only when a job names it.
 """
 
+import re
 from collections.abc import Callable
+from hashlib import sha256
 from urllib.parse import quote
 
 from msgspec.structs import replace
@@ -16,11 +18,12 @@ from genomed.adapters.mistral.settings import NAME, MistralSettings
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import GenomeError, MalformedResponse, NotFound
 from genomed.entities.ports import Ambiguous, Deferred, Rejected, Uploaded, UploadFile, UploadOutcome, UploadState
-from genomed.entities.rows import Row
+from genomed.entities.rows import ChatRow, Message, Row
 
 FILES = "v1/files"
 PURPOSE = "fine-tune"
 PAGE_SIZE = 100
+CALL_ID = re.compile(r"[a-zA-Z0-9]{9}\Z")
 
 
 class MistralFiles:
@@ -32,7 +35,7 @@ class MistralFiles:
         self._redact = redact
 
     def line(self, row: Row, *, configuration: JobConfiguration) -> bytes:  # noqa: ARG002 -- every job reads the same lines
-        return openai_line(row)
+        return openai_line(_with_their_ids(row) if isinstance(row, ChatRow) else row)
 
     async def find(self, file: UploadFile) -> Uploaded | None:
         """The name holds the content's hash; the size is compared too, so that a cut upload is not taken for it."""
@@ -77,6 +80,20 @@ class MistralFiles:
             return UploadState(ready=False, provider_status="404", gone=True)
         deleted = reply.read(MistralFile).deleted
         return UploadState(ready=not deleted, provider_status="deleted" if deleted else "uploaded", gone=deleted)
+
+
+def _with_their_ids(row: ChatRow) -> ChatRow:
+    """Ids of tool calls in the one form that Mistral takes (mistral-common, validator); they are marks, not words."""
+
+    def theirs(identity: str) -> str:
+        return identity if CALL_ID.match(identity) else sha256(identity.encode()).hexdigest()[:9]
+
+    def turn(message: Message) -> Message:
+        calls = message.tool_calls and tuple(replace(call, id=theirs(call.id)) for call in message.tool_calls)
+        answered = message.tool_call_id and theirs(message.tool_call_id)
+        return replace(message, tool_calls=calls, tool_call_id=answered)
+
+    return replace(row, messages=tuple(map(turn, row.messages)))
 
 
 def _filename(file: UploadFile) -> str:

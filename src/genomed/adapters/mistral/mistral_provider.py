@@ -88,7 +88,14 @@ class Mistral:
             parameter_ranges={"optimizer": {"learningRate": translation.LEARNING_RATES}},
             custom_parameters=_parameters.definitions(MistralParameters),
             required_secrets={reference: present},
-            features=Features(uploads=True, quote=True, download=False, warm_start=WarmStart.OWN),
+            features=Features(
+                uploads=True,
+                quote=True,
+                download=False,
+                warm_start=WarmStart.OWN,
+                tools=True,
+                message_weights=True,
+            ),
             sunset=SUNSET,
             status_words={word: status.value for word, (status, _) in STATUS_OF_WORD.items()},
         )

@@ -71,6 +71,9 @@ def _of_method(
         message = NOT_OFFERED["method.loraConfig.rank"]
         found.append(Problem(field="method.loraConfig", message=message, remedy="leave it out"))
     preference, reinforcement = dataset.row_kind is RowKind.PREFERENCE, method_of(dataset, parameters) == REINFORCEMENT
+    if parameters.grader is not None and dataset.features:
+        message = f"a job with a grader reads prompts: rows with {' and '.join(dataset.features)} say more than that"
+        found.append(Problem(field="metadata.grader", message=message, remedy="leave it out, or use plain rows"))
     if preference and parameters.grader is not None:
         message = "a grader judges answers to prompts; preference rows bring theirs along"
         found.append(Problem(field="metadata.grader", message=message, remedy="leave it out, or use chat rows"))

@@ -18,9 +18,16 @@ from genomed.adapters.openai.objects import FileObject
 from genomed.adapters.openai.server import Server
 from genomed.adapters.openai.settings import MOST_FILE_BYTES, NAME, OpenAISettings
 from genomed.entities.configuration import JobConfiguration
-from genomed.entities.errors import ErrorBody, ErrorKind, MalformedResponse, MissingCredentials, NotFound
+from genomed.entities.errors import (
+    ErrorBody,
+    ErrorKind,
+    MalformedResponse,
+    MissingCredentials,
+    NotFound,
+    Unsupported,
+)
 from genomed.entities.ports import Ambiguous, Deferred, Rejected, Uploaded, UploadFile, UploadOutcome, UploadState
-from genomed.entities.rows import ChatRow, Row
+from genomed.entities.rows import ChatRow, Row, features_of
 
 GONE_WORDS = frozenset({"deleted", "deleting", "expired"})
 BAD_WORDS = frozenset({"error", "failed"})
@@ -33,6 +40,9 @@ class OpenAIUploads:
     def line(self, row: Row, *, configuration: JobConfiguration) -> bytes:
         """A job with a grader reads prompts, and the answer as a field for the grader."""
         if isinstance(row, ChatRow) and "grader" in configuration.metadata:
+            if features := features_of(row):
+                told = f"a job with a grader reads prompts, not {' and '.join(features)}"
+                raise Unsupported(told, field="metadata.grader", provider=NAME)
             *prompt, answer = msgspec.to_builtins(row.messages)
             return msgspec.json.encode({"messages": prompt, "reference_answer": answer["content"]})
         return openai_line(row)

@@ -92,7 +92,7 @@ class Simulated:
             supported_optimizations=tuple(OptimizationFeature),
             supported_precisions=tuple(ModelPrecision),
             supported_schedulers=tuple(LRSchedulerType),
-            supported_row_kinds=tuple(RowKind),
+            supported_row_kinds=(RowKind.CHAT, RowKind.PREFERENCE),
             custom_parameters=_parameters.definitions(Simulation),
             features=Features(
                 pause=True,
@@ -102,6 +102,9 @@ class Simulated:
                 serving=True,
                 quote=self._settings.quote is not None,
                 warm_start=WarmStart.FILES,
+                tools=True,
+                message_weights=True,
+                speaker_names=True,
             ),
         )
 

@@ -21,6 +21,7 @@ from genomed.adapters.together.wire import FullLimits, LoraLimits, ModelLimits
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import Problem
 from genomed.entities.facts import DatasetFacts
+from genomed.entities.rows import TOOLS
 from genomed.entities.types import LRSchedulerType, RowKind, TrainingMethod, TrainOnInputs
 
 ALL_MODULES = "all-linear"
@@ -58,6 +59,9 @@ def beyond(
         found += within("schedule.evaluations", schedule.evaluations, None, limits.max_num_evals)
     if is_wanted(configuration, BATCH, asked=asked):
         found += _batch(configuration, dataset, limits)
+    if TOOLS in dataset.features and limits.supports_tools is False:
+        message = f"together does not train {model} on rows with tools"
+        found.append(Problem(field="datasets.trainingFileId", message=message, remedy="name another base model"))
     return [*found, *_by_type(configuration, limits)]
 
 

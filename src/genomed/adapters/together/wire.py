@@ -85,6 +85,7 @@ class ModelLimits(Struct, frozen=True, kw_only=True):
     max_seq_length_dpo: int | None = None
     min_max_seq_length: int | None = None
     supports_full_training: bool | None = None
+    supports_tools: bool | None = None
 
 
 class SupportedModels(Struct, frozen=True, kw_only=True):
