@@ -1,0 +1,1 @@
+"""Recipes that ship with genomed: they make rows that nobody captured. Pure but for what their tools ask."""

@@ -1,0 +1,116 @@
+"""Rejected rows that a person wants made again: a child waits in the queue, or the parent says why there is none."""
+
+from pathlib import Path
+
+from tests.daemon.daemon_rig import Json, running
+from tests.daemon.recipe_rig import RecipeRig, doubles, recipe_rig
+from tests.emulators.llm_server import llm_server
+
+from genomed.entities.review import Item
+
+
+async def item(there: RecipeRig, item_id: str) -> Item:
+    state = (await there.rig.journal.load(f"item/{item_id}")).state
+    assert isinstance(state, Item)
+    return state
+
+
+async def settled(there: RecipeRig, item_id: str) -> Item:
+    async def over() -> bool:
+        return (await item(there, item_id)).state.value != "regenerating"
+
+    await there.rig.until(over, f"the regeneration of {item_id}")
+    return await item(there, item_id)
+
+
+def again(item_id: str, note: str = "shorter please") -> Json:
+    return {"itemIds": [item_id], "decision": "regenerate", "note": note}
+
+
+async def test_a_rejected_row_comes_back_as_a_child_that_waits_for_a_person(tmp_path: Path) -> None:
+    async with recipe_rig(tmp_path) as there:
+        run = await there.made(wanted=2)
+        (parent_id, _), _ = await there.items(run["runId"])
+        await there.rig.call("review-decide", again(parent_id))
+        parent = await settled(there, parent_id)
+        assert (parent.state.value, parent.failure) == ("regenerated", None)
+        assert parent.child_item_id is not None
+        child = await item(there, parent.child_item_id)
+        assert (child.state.value, child.generation, child.parent_item_id) == ("pending", 1, parent_id)
+        assert [one.prompt for one in there.server.asked if "Again" in one.prompt] == ["Again 0: shorter please"]
+        after = await there.status(run["runId"])
+        assert (after["rows"], after["itemsDone"], after["requests"]) == (2, 2, 3)
+
+
+async def test_a_wish_from_before_a_restart_is_fulfilled_once_after_it(tmp_path: Path) -> None:
+    async with llm_server(doubles) as server:
+        async with recipe_rig(tmp_path, server) as there:
+            run = await there.made(wanted=1)
+            [(parent_id, _)] = await there.items(run["runId"])
+        async with running(tmp_path, courier=False, triggers=False) as rig:
+            await rig.call("review-decide", again(parent_id))
+        async with recipe_rig(tmp_path, server) as there:
+            assert (await settled(there, parent_id)).state.value == "regenerated"
+        async with recipe_rig(tmp_path, server) as there:
+            assert len(await there.items(run["runId"])) == 2
+        assert sum("Again" in one.prompt for one in server.asked) == 1
+
+
+async def test_where_the_recipe_cannot_or_the_budget_is_spent_the_row_stays_rejected_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    async with recipe_rig(tmp_path) as there:
+        unable = await there.made(wanted=1, params={"impossible": True})
+        [(parent_id, _)] = await there.items(unable["runId"])
+        await there.rig.call("review-decide", again(parent_id))
+        parent = await settled(there, parent_id)
+        assert parent.state.value == "rejected"
+        assert "cannot make this row again" in (parent.failure or "")
+        poor = await there.made(wanted=1, budget={"requests": 1}, seed=1, params={"items": 1, "perItem": 1})
+        assert poor["state"] == "completed"
+        [(parent_id, _)] = await there.items(poor["runId"])
+        await there.rig.call("review-decide", again(parent_id))
+        assert "its budget of 1 requests is spent" in ((await settled(there, parent_id)).failure or "")
+
+
+async def test_a_row_that_is_no_better_is_tried_again_and_then_given_up_at_its_cost(tmp_path: Path) -> None:
+    def stubborn(prompt: str) -> str:
+        return '{"sums": [1]}' if prompt.startswith("Again") else doubles(prompt)
+
+    async with llm_server(stubborn) as server, recipe_rig(tmp_path, server) as there:
+        run = await there.made(wanted=1)
+        [(parent_id, _)] = await there.items(run["runId"])
+        await there.rig.call("review-decide", again(parent_id))
+        parent = await settled(there, parent_id)
+        assert (parent.state.value, parent.failure) == ("rejected", "no better row came in 3 tries")
+        assert (await there.status(run["runId"]))["requests"] == 4
+
+
+async def test_a_third_generation_is_never_made(tmp_path: Path) -> None:
+    def each_new(prompt: str) -> str:
+        return doubles(prompt)
+
+    async with llm_server(each_new) as server, recipe_rig(tmp_path, server) as there:
+        run = await there.made(wanted=1)
+        [(first, _)] = await there.items(run["runId"])
+        await there.rig.call("review-decide", again(first))
+        second = (await settled(there, first)).child_item_id
+        assert second is not None
+        reply = await there.rig.execute("review-decide", again(second))
+        child = await settled(there, second)
+        # The small recipe answers the same row, which the draft has already: no child, and it says so.
+        assert (child.state.value, reply.error) == ("rejected", reply.error)
+        assert "no better row" in (child.failure or "")
+
+
+async def test_rows_that_a_person_proposed_are_for_a_person_to_correct(tmp_path: Path) -> None:
+    async with recipe_rig(tmp_path) as there:
+        run = await there.made(wanted=1)
+        row = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}
+        wish = {"draftId": run["draftId"], "generator": "ada", "rows": [{"row": row}]}
+        answer = await there.rig.call("review-propose", wish)
+        batch = answer["batchId"]
+        [(item_id,)] = await there.rig.journal.query("SELECT item_id FROM review_items WHERE batch_id = ?", (batch,))
+        await there.rig.execute("review-decide", again(str(item_id)))
+        mine = await settled(there, str(item_id))
+        assert mine.state.value in ("rejected", "pending")
