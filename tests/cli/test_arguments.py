@@ -9,9 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct, inspect
 
-from genomed.cli.arguments import document, field_texts, options, positional
+from genomed.cli.arguments import document, field_texts, options, positional, standing
+from genomed.cli.failures import Usage
 from genomed.cli.parsing import GLOBAL_SWITCHES, GLOBAL_WITH_VALUE, command_options, command_params, command_parser
-from genomed.commands import commands
+from genomed.commands import (
+    capture_feedback,
+    command,
+    commands,
+    dataset_create,
+    dataset_diff,
+    dataset_freeze,
+    dataset_import,
+    dataset_readiness,
+    dataset_show,
+)
 from genomed.commands.context import CommandModule
 
 GLOBALS = {*GLOBAL_SWITCHES, *GLOBAL_WITH_VALUE, "--file", "--help"}
@@ -96,6 +107,25 @@ def test_the_id_that_a_command_needs_may_stand_without_its_flag() -> None:
     assert found.path == ("thingId",)
 
 
+def test_where_no_id_is_needed_the_first_field_may_stand_without_its_flag_if_it_is_one() -> None:
+    for module, path in ((capture_feedback, ("interactionId",)), (dataset_readiness, ("personaId",))):
+        found = positional(options(module.Params))
+        assert found is not None
+        assert found.path == path
+
+
+def test_a_word_without_a_flag_is_the_id_whose_beginning_it_has() -> None:
+    def stands_for(params: type[msgspec.Struct], *words: str) -> list[tuple[str, str]]:
+        return [(option.path[0], word) for option, word in standing(options(params), words)]
+
+    assert stands_for(dataset_show.Params, "ds-1") == [("datasetId", "ds-1")]
+    assert stands_for(dataset_show.Params, "dr-1") == [("draftId", "dr-1")]
+    assert stands_for(dataset_import.Params, "ada") == [("personaId", "ada")]
+    assert stands_for(dataset_create.Params, "bkt-1") == [("bucketId", "bkt-1")]
+    assert stands_for(dataset_diff.Params, "ds-1", "ds-2") == [("datasetId", "ds-1"), ("otherDatasetId", "ds-2")]
+    assert stands_for(dataset_freeze.Params, "dr-1") == [("draftId", "dr-1")]
+
+
 def test_a_docstring_of_a_struct_explains_its_options() -> None:
     described = inspect.type_info(Params)
     assert isinstance(described, inspect.StructType)
@@ -132,3 +162,24 @@ def test_every_default_of_every_command_passes_its_own_check() -> None:
     for module in commands():
         if all(not option.required for option in command_options(module) if len(option.path) == 1):
             msgspec.convert({}, module.Params)
+
+
+def test_a_number_stays_text_where_the_wire_wants_text() -> None:
+    module = command("review-decide")
+    assert module is not None
+    found = command_options(module)
+    given = ["--decision", "approve", "--corrections", "itm-1=42", "--corrections", "itm-2=true"]
+    known, loose = command_parser(module, found).read(given, takes=0)
+    params = command_params(module, found, known, loose)
+    assert params["corrections"] == {"itm-1": "42", "itm-2": "true"}
+
+
+def test_a_yes_or_no_without_a_flag_is_no_id() -> None:
+    module = command("review-list")
+    assert module is not None
+    found = options(module.Params)
+    known = command_parser(module, found).parse_args(["--waiting"])
+    for word in ("true", "False"):
+        with pytest.raises(Usage, match="is no id"):
+            command_params(module, found, known, [word])
+    assert command_params(module, found, known, ["dr-1"]) == {"draftId": "dr-1", "waiting": True}

@@ -173,3 +173,73 @@ def test_a_sparkline_has_a_block_per_finite_value(values: list[float]) -> None:
     line = sparkline(values)
     assert set(line) <= set(BLOCKS)
     assert len(line) == min(24, sum(1 for value in values if abs(value) < float("inf")))
+
+
+def test_a_page_of_two_kinds_shows_both_and_one_kind_alone_needs_no_title() -> None:
+    drafts: Json = [{"draftId": "dr-1", "name": "sums"}]
+    datasets: Json = [{"datasetId": "ds-1", "name": "sums"}]
+    page: Json = {"datasets": datasets, "drafts": drafts, "nextCursor": "7", "asOf": 9}
+    text = render(page)
+    assert text.index("datasets:") < text.index("ds-1") < text.index("drafts:") < text.index("dr-1")
+    assert "asOf" not in text
+    alone = render({"datasets": [], "drafts": drafts, "nextCursor": None, "asOf": 9})
+    assert alone.splitlines()[0].startswith("DRAFT ID")
+    assert render({"datasets": [], "drafts": [], "nextCursor": None, "asOf": 9}) == "no datasets"
+
+
+def test_lists_within_an_object_that_have_columns_are_tables() -> None:
+    steps: Json = [{"step": "secrets", "examined": 3, "removed": 1, "changed": 0, "note": None}]
+    lines = render({"dataset": {"datasetId": "ds-1", "steps": steps}}).splitlines()
+    assert lines[0].split() == ["dataset.datasetId", "ds-1"]
+    assert lines[-2].split() == ["STEP", "EXAMINED", "REMOVED", "CHANGED"]
+    assert lines[-1].split() == ["secrets", "3", "1", "0"]
+
+
+def test_of_shown_synthetic_rows_quiet_prints_what_a_decision_takes() -> None:
+    assert ids({"batches": [{"batchId": "rev-1"}], "items": [{"itemId": "itm-1", "batchId": "rev-1"}]}) == ["itm-1"]
+    assert ids({"batches": [{"batchId": "rev-1"}], "items": []}) == []
+    assert ids({"batches": [{"batchId": "rev-1"}], "pending": 3}) == ["rev-1"]
+
+
+def test_gaps_and_tasks_say_whose_they_are() -> None:
+    bucket: Json = {"personaId": "ada", "domain": "sums", "baseModel": "m"}
+    gap: Json = {"action": "train", "severity": 0.5, "reason": "weak", "measured": {"bucketId": "b", "bucket": bucket}}
+    lines = render({"gaps": [gap]}).splitlines()
+    assert lines[0].split()[:3] == ["PERSONA", "ID", "DOMAIN"]
+    assert lines[1].split()[:2] == ["ada", "sums"]
+    task: Json = {"taskId": "task-1", "bucket": bucket, "kind": "train", "state": "open"}
+    assert render({"tasks": [task]}).splitlines()[1].split() == ["task-1", "ada", "sums", "train", "open"]
+
+
+def test_a_dataset_that_lost_rows_says_how_many_and_others_need_no_column() -> None:
+    whole: Json = {"datasetId": "ds-1", "rows": 10, "forgotten": 0}
+    tainted: Json = {"datasetId": "ds-2", "rows": 10, "forgotten": 3}
+    assert "FORGOTTEN" not in render({"datasets": [whole]})
+    lines = render({"datasets": [whole, tainted]}).splitlines()
+    assert lines[0].split() == ["DATASET", "ID", "ROWS", "FORGOTTEN"]
+    assert lines[2].split() == ["ds-2", "10", "3"]
+
+
+def test_the_sources_and_versions_of_a_draft_are_tables() -> None:
+    draft: Json = {
+        "draftId": "dr-1",
+        "segments": [{"fileName": "a.jsonl", "format": "openai_chat", "rows": 3, "sizeBytes": 9, "sha256": "0" * 64}],
+        "reviews": [{"batchId": "rev-1", "recipe": "sums", "runId": "run-1"}],
+        "versions": [{"version": 1, "datasetId": "ds-1", "frozenUs": 5}],
+    }
+    text = render({"dataset": None, "draft": draft, "preview": [], "lineage": [], "learners": []})
+    for title, head in (("segments:", "FILE NAME"), ("reviews:", "BATCH ID"), ("versions:", "VERSION")):
+        assert f"{title}\n{head}" in text
+    assert "0" * 64 in text
+
+
+def test_runs_of_recipes_fit_a_terminal() -> None:
+    numbers: dict[str, Json] = {"rows": 40, "wanted": 100, "itemsDone": 41, "itemsPlanned": 1000, "itemsFailed": 1}
+    run: dict[str, Json] = {"runId": "run-1", "recipe": "raft", "version": "1", "personaId": "ada", "state": "running"}
+    more: dict[str, Json] = {"requests": 83, "promptTokens": 5000, "usd": 0.25, "seed": 0, "model": "m", "etaS": 61.0}
+    head, line = render({"runs": [run | numbers | more], "asOf": 1}).splitlines()
+    wanted = "RUN ID RECIPE STATE ROWS WANTED DONE PLANNED FAILED REQUESTS USD ETA"
+    assert head.split() == wanted.split()
+    assert line.split()[:9] == ["run-1", "raft", "running", "40", "100", "41", "1000", "1", "83"]
+    waiting = render({"runs": [run | numbers | more | {"waiting": "small does not answer: refused"}]})
+    assert "small does not answer" in waiting

@@ -11,12 +11,13 @@ import msgspec
 
 from genomed import __version__
 from genomed.cli import completion, guide
-from genomed.cli.arguments import Json, positional
+from genomed.cli.arguments import Json
 from genomed.cli.failures import PROGRAM, ExitCode, Usage, exit_code, report
 from genomed.cli.job_ids import with_whole_job_id
 from genomed.cli.parsing import (
     Globals,
     Parser,
+    bare_words,
     command_options,
     command_params,
     command_parser,
@@ -25,7 +26,7 @@ from genomed.cli.parsing import (
 )
 from genomed.cli.render import coloured, ids, render, say, width
 from genomed.cli.transport import Wire
-from genomed.cli.verbs import COMPLETION, EVENTS_TAIL, HELP, JOB_WAIT, JOB_WATCH, OwnVerb, verb
+from genomed.cli.verbs import COMPLETION, EVENTS_TAIL, HELP, JOB_WAIT, JOB_WATCH, REVIEW, OwnVerb, verb
 from genomed.cli.watch import tail, watch
 from genomed.commands.context import CommandModule
 from genomed.entities.errors import GenomeError
@@ -70,7 +71,7 @@ def _carry_out(line: Sequence[str]) -> ExitCode:
 def _command(module: CommandModule, rest: Sequence[str]) -> ExitCode:
     found = command_options(module)
     parser = command_parser(module, found)
-    known, loose = parser.read(rest, takes=0 if positional(found) is None else 1)
+    known, loose = parser.read(rest, takes=bare_words(found))
     asked = globals_of(known)
     params = command_params(module, found, known, loose)
     wire = _wire(asked)
@@ -113,12 +114,22 @@ def _own(chosen: OwnVerb, rest: Sequence[str]) -> ExitCode:
         known, _ = parser.read(rest, takes=0)
         asked = globals_of(known)
         return tail(_wire(asked), after=known.after, patterns=known.pattern, asked=asked)
+    if chosen is REVIEW:
+        known, loose = parser.read(rest, takes=1)
+        asked = globals_of(known)
+        return _review(asked, loose[0] if loose else None)
     if chosen is COMPLETION:
         _, loose = parser.read(rest, takes=1)
         say(completion.script(loose[0] if loose else ""))
         return ExitCode.OK
     assert chosen is HELP
     return _help(rest, parser)
+
+
+def _review(asked: Globals, typed: str | None) -> ExitCode:
+    from genomed.cli.review import review  # noqa: PLC0415 - the only verb that needs a whole screen
+
+    return review(_wire(asked), typed, asked)
 
 
 def _help(rest: Sequence[str], parser: Parser) -> ExitCode:

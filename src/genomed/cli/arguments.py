@@ -17,6 +17,10 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Document = dict[str, Json]
 
 
+ID_OF = {"bkt": "bucketId", "dr": "draftId", "ds": "datasetId", "itm": "itemId", "job": "jobId", "rev": "batchId"}
+"""How ids begin, for commands that are about one thing of several kinds."""
+
+
 @dataclass(frozen=True)
 class Option:
     """A field of the params. path: its wire names. flag: what a person types. kind: its type, bare."""
@@ -69,8 +73,34 @@ def options(params: type[Struct]) -> list[Option]:
 
 
 def positional(found: Sequence[Option]) -> Option | None:
-    """The option that may stand without its flag: the first id that the command cannot do without."""
-    return next((option for option in found if option.required and option.is_id), None)
+    """The option that may stand without its flag: the first id that the command cannot do without, else its first field
+    where that is an id.
+    """
+    needed = next((option for option in found if option.required and option.is_id), None)
+    return needed or next((option for option in found[:1] if option.is_id), None)
+
+
+def other_ids(found: Sequence[Option]) -> list[Option]:
+    """Which ids may stand in the place of the first field, by how they begin."""
+    if any(option.required and option.is_id for option in found):
+        return []
+    first = positional(found)
+    known = set(ID_OF.values())
+    return [one for one in found if first is not None and one != first and len(one.path) == 1 and one.path[0] in known]
+
+
+def standing(found: Sequence[Option], words: Sequence[str]) -> list[tuple[Option, str]]:
+    """What words without a flag mean: the ids that the command cannot do without, in order; where there are none, the
+    id whose beginning the word has (`dr-...` is a draft), else the first field.
+    """
+    needed = [option for option in found if option.required and option.is_id]
+    if needed:
+        return list(zip(needed, words, strict=False))
+    first = positional(found)
+    if first is None:
+        return []
+    by_name = {option.path: option for option in found}
+    return [(by_name.get((ID_OF.get(word.partition("-")[0], ""),), first), word) for word in words[:1]]
 
 
 def document(given: Sequence[tuple[Option, object]], base: Document) -> Document:
@@ -187,7 +217,8 @@ def _many(option: Option, texts: list[str]) -> Json:
         for key, equals, _ in pairs:
             if not equals:
                 raise Usage(f"{option.flag} takes KEY=VALUE or a JSON object, not {key!r}", field=option.flag)
-        return {key: _scalar(value) for key, _, value in pairs}
+        values = bare(option.kind.value_type)
+        return {key: _one(values, value, option.flag) for key, _, value in pairs}
     kind = option.kind
     item = bare(kind.item_type) if isinstance(kind, inspect.ListType | inspect.VarTupleType) else kind
     return [_one(item, text, option.flag) for text in texts]
@@ -196,7 +227,7 @@ def _many(option: Option, texts: list[str]) -> Json:
 def _one(kind: inspect.Type, text: str, flag: str) -> Json:
     match kind:
         case inspect.IntType() | inspect.FloatType():
-            return _number(text)
+            return None if text == "null" else _number(text)
         case inspect.StructType():
             return _json(text, flag)
         case inspect.UnionType() if text.lstrip().startswith(("[", "{")):
@@ -205,6 +236,8 @@ def _one(kind: inspect.Type, text: str, flag: str) -> Json:
             return _scalar(text)
         case inspect.BoolType():
             return {"true": True, "false": False}.get(text.lower(), text)
+        case inspect.CustomType() | inspect.AnyType():  # JSON that the daemon's options understand
+            return _json(text, flag) if text.lstrip().startswith(("[", "{")) else _scalar(text)
         case _:
             return text
 

@@ -29,10 +29,39 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "activeLayers": (
         "layerId", "personaId", "domain", "baseModel", "simulated", "verdict.metric", "verdict.lift", "publishedUs",
     ),
-    "datasets": ("datasetId", "name", "personaId", "rowKind", "rows", "evalRows", "sizeBytes", "frozenUs"),
+    "datasets": (
+        "datasetId", "name", "version", "personaId", "rowKind", "rows", "evalRows", "forgotten", "sizeBytes",
+        "frozenUs", "archived",
+    ),
+    "drafts": (
+        "draftId", "name", "personaId", "rowKind", "policy", "items.pending", "items.approved", "items.auto_approved",
+        "changedUs", "archived",
+    ),
+    "learners": ("jobId", "status", "layerId", "active", "datasetId"),
+    "lineage": ("rowId", "origin", "source", "sessionId", "heldOut", "forgotten"),
+    "steps": ("step", "examined", "removed", "changed", "note"),
+    "segments": ("fileName", "format", "rows", "sizeBytes", "duplicates", "losses", "sha256"),
+    "versions": ("version", "datasetId", "frozenUs"),
+    "reviews": ("batchId", "recipe", "runId"),
+    "interactions": (
+        "interactionId", "method", "domain", "sessionId", "personId", "source", "throughPosition", "capturedUs",
+    ),
     "providers": (
         "provider", "available", "simulated", "paid", "confirm", "methods", "missingSecrets", "sunset.lastNewJob",
         "reason", "description",
+    ),
+    "batches": (
+        "batchId", "draftId", "recipe", "source", "policy", "items", "counts.pending", "counts.approved",
+        "counts.auto_approved", "counts.rejected", "approvalRate", "openedUs",
+    ),
+    "runs": (
+        "runId", "recipe", "state", "rows", "wanted", "itemsDone", "itemsPlanned", "itemsFailed", "requests", "usd",
+        "etaS", "waiting", "reason",
+    ),
+    "gaps": ("measured.bucket.personaId", "measured.bucket.domain", "action", "severity", "reason"),
+    "tasks": (
+        "taskId", "bucket.personaId", "bucket.domain", "kind", "state", "severity", "priority", "reason", "takenBy",
+        "jobId", "openedUs", "endedUs", "note",
     ),
     "deployments": (
         "deploymentId", "layerId", "provider", "simulated", "state", "model", "hourly.usd", "dueUs", "costUsd",
@@ -52,6 +81,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 LABELS: dict[str, str] = {
     "caps.jobUsd": "job cap",
+    "counts.auto_approved": "by policy",
     "day.settledUsd": "day spent",
     "day.reservedUsd": "day held",
     "day.leftUsd": "day left",
@@ -60,6 +90,13 @@ LABELS: dict[str, str] = {
     "month.leftUsd": "month left",
     "hourly.usd": "per hour",
     "sunset.lastNewJob": "last new job",
+    "items.pending": "to review",
+    "items.approved": "approved",
+    "items.auto_approved": "let in",
+    "etaS": "eta",
+    "itemsDone": "done",
+    "itemsPlanned": "planned",
+    "itemsFailed": "failed",
 }
 """Heads of columns whose own name says too little."""
 
@@ -69,8 +106,11 @@ GO_WITHOUT_SAYING: dict[str, tuple[str, str, str]] = {
 }
 """Rows that are counted and not shown: list -> (field, its value, what is said of them). A row with a note is shown."""
 
-SHOWN_WHEN_TRUE = ("simulated",)
-"""What goes without saying while it is not so."""
+SHOWN_WHEN_TRUE = ("simulated", "forgotten")
+"""What goes without saying while it is not so, or while there is none of it."""
+
+BESIDE: dict[str, str] = {"batches": "items"}
+"""Lists that only explain another one: where that stands beside them, --quiet prints its ids alone."""
 
 
 def columns_of(name: str, rows: Sequence[Row]) -> list[str]:
@@ -102,7 +142,7 @@ def value_at(row: Row, path: str) -> Json:
 
 def _filled(value: Json, path: str) -> bool:
     if path in SHOWN_WHEN_TRUE:
-        return value is True
+        return value is not None and value not in (False, 0, "")
     return value is not None and value not in ([], {}, "")
 
 

@@ -7,6 +7,7 @@ from genomed.cli.verbs import (
     HELP,
     JOB_WAIT,
     JOB_WATCH,
+    REVIEW,
     OwnVerb,
     every_verb,
     summary_of,
@@ -17,6 +18,7 @@ OWN_USAGE: dict[OwnVerb, str] = {
     JOB_WATCH: " JOB_ID",
     JOB_WAIT: " JOB_ID",
     EVENTS_TAIL: " [--after POSITION] [--pattern 'job.*']",
+    REVIEW: " [BATCH_ID | DRAFT_ID]",
     COMPLETION: " bash|zsh|fish",
     HELP: " [COMMAND]",
 }

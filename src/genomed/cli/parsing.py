@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from msgspec import inspect
 
-from genomed.cli.arguments import Document, Option, document, options, positional, read_document
+from genomed.cli.arguments import Document, Option, document, options, other_ids, positional, read_document, standing
 from genomed.cli.failures import PROGRAM, Usage
 from genomed.cli.verbs import words_of
 from genomed.commands.context import CommandModule
@@ -106,8 +106,8 @@ def verb_first(line: Sequence[str]) -> list[str]:
 
 def command_parser(module: CommandModule, found: Sequence[Option]) -> Parser:
     """The options of a command, those of a nested section under its name."""
-    id_option = positional(found)
-    first = f" [{_shout(id_option)}]" if id_option else ""
+    first = "".join(f" [{_shout(option)}]" for option in _bare_ids(found))
+    first = first.replace("]", "".join(f"|{_shout(one)}" for one in other_ids(found)) + "]", 1)
     parser = Parser(f"{PROGRAM} {' '.join(words_of(module))}{first} [options]", module.SUMMARY)
     parser.add_argument(
         "-f", "--file", metavar="FILE", help="params as a JSON object (-: standard input); options override it"
@@ -122,14 +122,28 @@ def command_parser(module: CommandModule, found: Sequence[Option]) -> Parser:
     return parser
 
 
+def _bare_ids(found: Sequence[Option]) -> list[Option]:
+    """Those that may stand without their flags."""
+    needed = [option for option in found if option.required and option.is_id]
+    first = positional(found)
+    return needed or ([] if first is None else [first])
+
+
+def bare_words(found: Sequence[Option]) -> int:
+    """How many words a command takes without a flag."""
+    return len(_bare_ids(found))
+
+
 def command_params(
     module: CommandModule, found: Sequence[Option], known: argparse.Namespace, loose: Sequence[str]
 ) -> Document:
     """The params as JSON, checked against the command's type. Raises Usage that names every problem."""
-    given: list[tuple[Option, object]] = []
-    id_option = positional(found)
-    if loose and id_option is not None:
-        given.append((id_option, loose[0]))
+    bare = standing(found, loose)
+    for option, word in bare:
+        if word.lower() in ("true", "false"):  # what follows a switch, which takes nothing
+            remedy = "a switch stands alone: --waiting, or --no-waiting"
+            raise Usage(f"{word!r} is no id", field=".".join(option.path), remedy=remedy)
+    given: list[tuple[Option, object]] = [*bare]
     for n, option in enumerate(found):
         value = getattr(known, f"option_{n}")
         if value is not None:

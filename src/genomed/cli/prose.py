@@ -55,7 +55,15 @@ def _side(name: str, row: Row) -> str:
     return "\n".join([head, *(f"{INDENT}{line}" for line in text.splitlines() or [""])])
 
 
+def _synthetic(row: Row) -> str:
+    """A row that waits for approval, as its reviewer would see it."""
+    from genomed.cli.review_page import whole  # noqa: PLC0415 - only where there is one to show
+
+    return whole(row)
+
+
 _PROSE: dict[str, tuple[set[str], Callable[[Row], str]]] = {
     "findings": ({"level", "about", "message", "remedy"}, _finding),
+    "items": ({"itemId", "rowKind", "row", "suggestion"}, _synthetic),
     "comparisons": ({"prompt", "tuned", "base"}, _comparison),
 }

@@ -6,18 +6,18 @@ Knows the shapes of JSON, not which command it came from; `columns` says what a 
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
 from genomed.cli.arguments import Json
 from genomed.cli.cells import MOST_LIST_TEXT, cell, cut
-from genomed.cli.columns import LABELS, Row, columns_of, told_rows, value_at
+from genomed.cli.colours import BOLD, GREEN, PLAIN, RED, YELLOW
+from genomed.cli.columns import BESIDE, COLUMNS, LABELS, Row, columns_of, told_rows, value_at
 from genomed.cli.prose import DOCUMENTS, document, prose
 
 GAP = "  "
 NARROWEST_COLUMN = 12
 
-BOLD, RED, GREEN, YELLOW, PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 COLOURS = {"succeeded": GREEN, "running": YELLOW, "failed": RED, "cancelled": RED, "error": RED, "warning": YELLOW}
 
 
@@ -44,9 +44,15 @@ def render(result: Json, *, columns: int | None = None, colour: bool = False, ne
     documents = {name: value for name, value in result.items() if name in DOCUMENTS and isinstance(value, dict)}
     rest = {name: value for name, value in result.items() if name not in tables and name not in documents}
     is_listing = _own_id(rest) is None and not documents and not any(isinstance(one, dict) for one in rest.values())
-    if len(tables) == 1 and is_listing:
-        ((name, rows),) = tables.items()
-        return "\n".join([_listing(name, rows, columns, colour) or f"no {_words(name)}", *_footer(rest, next_page)])
+    if is_listing and (len(tables) == 1 or (tables and "asOf" in rest)):
+        filled = {name: rows for name, rows in tables.items() if rows}
+        if len(filled) < 2:
+            name, rows = next(iter((filled or tables).items()))
+            return "\n".join([_listing(name, rows, columns, colour) or f"no {_words(name)}", *_footer(rest, next_page)])
+        rest = {name: value for name, value in rest.items() if name == "nextCursor" and value is not None}
+    nested = {name: rows for value in rest.values() if isinstance(value, dict) for name, rows in _hoisted(value)}
+    rest = {name: _without(value, nested) for name, value in rest.items()}
+    tables = {**nested, **tables}
     parts = [_pairs(rest)] if rest else []
     parts += [
         f"{_title(name, colour)}\n{_listing(name, rows, columns, colour)}" for name, rows in tables.items() if rows
@@ -63,7 +69,9 @@ def ids(result: Json) -> list[str]:
     if own is not None:
         return [own]
     found: list[str] = []
-    for value in result.values():
+    for name, value in result.items():
+        if isinstance(result.get(BESIDE.get(name, "")), list):
+            continue
         rows = [value] if isinstance(value, dict) else _rows(value) or []
         found += [one for row in rows if (one := _own_id(row)) is not None]
     return found
@@ -81,6 +89,17 @@ def _rows(value: Json) -> list[dict[str, Json]] | None:
     if len(rows) != len(value) or any({"step", "value"} <= row.keys() for row in rows):
         return None
     return rows
+
+
+def _hoisted(fields: Row) -> list[tuple[str, list[dict[str, Json]]]]:
+    """Lists within an object that have columns of their own: a table says them better than a line."""
+    return [(name, rows) for name, value in fields.items() if name in COLUMNS and (rows := _rows(value))]
+
+
+def _without(value: Json, hoisted: Mapping[str, object]) -> Json:
+    if not isinstance(value, dict):
+        return value
+    return {name: one for name, one in value.items() if name not in hoisted or _rows(one) != hoisted[name]}
 
 
 def _footer(rest: Row, next_page: str) -> list[str]:

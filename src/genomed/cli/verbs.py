@@ -25,9 +25,10 @@ class OwnVerb:
 JOB_WATCH = OwnVerb(("job", "watch"), "Follow a job live; Ctrl-C ends the view, never the job.")
 JOB_WAIT = OwnVerb(("job", "wait"), "Wait until a job has ended; exit 1 unless it succeeded.")
 EVENTS_TAIL = OwnVerb(("events", "tail"), "Follow the log, or a part of it.")
+REVIEW = OwnVerb(("review",), "Go through the rows that wait for approval, one key each.")
 COMPLETION = OwnVerb(("completion",), "Print the completion script of a shell.")
 HELP = OwnVerb(("help",), "Explain a command, or list them all.")
-OWN_VERBS = (JOB_WATCH, JOB_WAIT, EVENTS_TAIL, COMPLETION, HELP)
+OWN_VERBS = (JOB_WATCH, JOB_WAIT, EVENTS_TAIL, REVIEW, COMPLETION, HELP)
 
 Verb = OwnVerb | CommandModule
 

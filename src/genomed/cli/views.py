@@ -10,7 +10,8 @@ import msgspec
 from msgspec.structs import replace
 
 from genomed.cli.cells import cut, local_time
-from genomed.cli.render import COLOURS, PLAIN, coloured, width
+from genomed.cli.colours import PLAIN
+from genomed.cli.render import COLOURS, coloured, width
 from genomed.cli.sparkline import sparkline
 from genomed.entities.errors import GenomeError
 from genomed.entities.events import ProgressReported
