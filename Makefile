@@ -7,7 +7,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench serve clean constraints
+.PHONY: help demo demo-flywheel test check bench serve clean constraints
 
 # 3.11 first: it is what constraints.txt was tried with. A name on PATH may be a shim that does not run, so each is asked.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell \
@@ -23,10 +23,13 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the main job, visible: capture, trigger, train, judge, adopt (a few minutes)
 	@$(BIN)/python examples/demo.py
+
+demo-flywheel: $(READY) ## from Phoenix traces to an adopted layer (a few minutes)
+	@$(BIN)/python examples/flywheel.py
 
 test: $(READY) ## all tests, WORKERS=2 at a time; make test ARGS="-k journal" for some
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
@@ -67,5 +70,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up .venv with $$("$(PYTHON)" --version) (once; about 2 GB unpacked)"
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@$(BIN)/python -m pip install --quiet -c constraints.txt "$$(grep -m1 '^torch==' constraints.txt)"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,openai,fireworks,together,dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,openai,fireworks,together,phoenix,dev]'
 	@touch $@

@@ -6,97 +6,51 @@ Needs no network: the base model is built here once and kept in .cache/.
 """
 
 import json
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import anyio
+from stage import (
+    BASE_MODEL,
+    HERE,
+    PATIENCE_S,
+    ROOT,
+    DemoFailed,
+    build_base_model,
+    daemon,
+    look_around,
+    look_back,
+    show,
+)
 
-import genomed
-from genomed.client import Client, ToldEvent
-from genomed.commands import job_status, layer_show, log_verify
-from genomed.entities.events import JobCreated, JobSucceeded, LayerActivated, ProgressReported
+from genomed.client import Client
+from genomed.entities.events import JobCreated, JobSucceeded, LayerActivated
 from genomed.entities.experience_events import ExamplesReserved
 from genomed.training.tiny_task import lessons
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-BASE_MODEL = ROOT / ".cache" / "demo-base-model"
 DATA = ROOT / ".genome" / "demo"
-WORKER = Path(genomed.__file__).parent / "training" / "__main__.py"
 LESSONS = 48
-SHOWN = 5
-PATIENCE_S = 1800.0
-"""Far more than the demo takes; only there so that a broken one ends."""
-
-
-class DemoFailed(Exception):
-    """Something that should have happened did not."""
+LOOK = ("bucket status", "layer list", "overview", "events tail --after 0")
 
 
 def main() -> int:
     began = time.monotonic()
     try:
         build_base_model()
-        shutil.rmtree(DATA, ignore_errors=True)
-        with daemon() as socket, agent(socket) as working:
+        with daemon(DATA) as socket, agent(socket) as working:
             job_id = anyio.run(watch, socket)
             if working.wait(timeout=60) != 0:
                 raise DemoFailed("the agent process failed")
             anyio.run(look_back, socket, job_id)
-            look_around(socket, job_id)
+            look_around(DATA, socket, (f"job status {job_id}", *LOOK))
     except DemoFailed as failure:
         print(f"\nThe demo failed: {failure}", file=sys.stderr)
         return 1
     print(f"\nAll of it happened, in {time.monotonic() - began:.0f} s.")
     return 0
-
-
-def build_base_model() -> None:
-    """Once; later runs find it in the cache."""
-    if (BASE_MODEL / "config.json").exists():
-        say("base model", f"found in {shown(BASE_MODEL)}")
-        return
-    say("base model", "building a small Llama from scratch, once (a minute or two on two cores)")
-    began = time.monotonic()
-    BASE_MODEL.parent.mkdir(parents=True, exist_ok=True)
-    built = subprocess.run(
-        [sys.executable, str(WORKER), "build-tiny", "--out", str(BASE_MODEL), "--seed", "1"],
-        stdout=subprocess.PIPE,
-        check=False,
-    )
-    if built.returncode != 0:
-        raise DemoFailed("the base model could not be built")
-    say("base model", f"built in {time.monotonic() - began:.0f} s, kept in {shown(BASE_MODEL)}")
-
-
-@contextmanager
-def daemon() -> Iterator[str]:
-    """A daemon of our own on an empty folder; stopped at the end."""
-    DATA.mkdir(parents=True)
-    socket = os.path.relpath(DATA / "genomed.sock")
-    with (DATA / "daemon.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "genomed.daemon", "--data-dir", str(DATA), "--socket", socket], stderr=log
-        )
-    try:
-        anyio.run(ready, socket)
-        say("daemon", f"listens on {socket}, with an empty data folder")
-        yield socket
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-
-
-async def ready(socket: str) -> None:
-    async with Client(socket, patience_s=60) as genome:
-        await genome.health()
 
 
 @contextmanager
@@ -134,73 +88,6 @@ async def watch(socket: str) -> str:
     if not fired or job_id is None:
         raise DemoFailed("no trigger fired by itself")
     return job_id
-
-
-def show(told: ToldEvent) -> None:
-    """One line per event; on a terminal, progress is rewritten in place."""
-    if not sys.stdout.isatty():
-        say(told.type, told.text)
-        return
-    if isinstance(told.event, ProgressReported):
-        print(f"\r\033[K{told.type:>28}  {told.text}", end="", flush=True)
-        return
-    print("\r\033[K", end="")
-    say(told.type, told.text)
-
-
-async def look_back(socket: str, job_id: str) -> None:
-    """Verdict, before and after, and the proof with plain PEFT."""
-    async with Client(socket) as genome:
-        job = (await genome.call(job_status, job_status.Params(job_id=job_id))).job
-        if job.verdict is None or job.layer_id is None or not job.verdict.adopt:
-            raise DemoFailed("there is no verdict that adopts")
-        layer = (await genome.call(layer_show, layer_show.Params(layer_id=job.layer_id))).layer
-        if not layer.active:
-            raise DemoFailed("the layer is not active")
-        print(f"\nVerdict: {job.verdict.reasons[0]}.")
-        before_and_after(Path(layer.path))
-        report = await genome.call(log_verify, log_verify.Params())
-        if not report.ok:
-            raise DemoFailed(f"the log does not verify: {report.problems}")
-        print(f"\nThe log verifies: {report.events} events, head {report.head.hash[:16]}.")
-
-
-def before_and_after(layer: Path) -> None:
-    """Held-out prompts, answered by the base model and with the layer, by a process that knows nothing of genomed."""
-    judged = json.loads((layer / "judgement.json").read_text(encoding="utf-8"))["candidate"]["samples"][:SHOWN]
-    command = [sys.executable, str(HERE / "prove_layer.py"), "--base-model", str(BASE_MODEL), "--layer", str(layer)]
-    proved = subprocess.run(
-        [*command, *(sample["prompt"] for sample in judged)], stdout=subprocess.PIPE, check=False, text=True
-    )
-    if proved.returncode != 0:
-        raise DemoFailed("plain PEFT could not load the layer")
-    print(f"\nBefore and after, on held-out tickets, by plain PEFT from\n  {shown(layer)}")
-    better = 0
-    for line, sample in zip(proved.stdout.splitlines(), judged, strict=True):
-        said = json.loads(line)
-        if said["layer"] != sample["answer"]:
-            raise DemoFailed(f"PEFT answers {said['layer']!r} where the judge read {sample['answer']!r}")
-        better += said["layer"] == sample["expected"] != said["base"]
-        print(f"\n  ticket  {said['prompt']}\n  before  {said['base']}\n  after   {said['layer']}")
-    if not better:
-        raise DemoFailed("no held-out answer got better")
-
-
-def look_around(socket: str, job_id: str) -> None:
-    name = "genome" if shutil.which("genome") else ".venv/bin/genome"
-    print("\nLook around (start the daemon again first):")
-    print(f"  .venv/bin/genomed --data-dir {shown(DATA)} --socket {socket} &")
-    print(f"  export GENOMED_SOCKET={socket}")
-    for words in (f"job status {job_id}", "bucket status", "layer list", "overview", "events tail --after 0"):
-        print(f"  {name} {words}")
-
-
-def shown(path: Path) -> str:
-    return os.path.relpath(path)
-
-
-def say(who: str, what: str) -> None:
-    print(f"{who:>28}  {what}", flush=True)
 
 
 if __name__ == "__main__":
