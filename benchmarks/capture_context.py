@@ -5,6 +5,7 @@ from typing import cast
 
 from genomed import commands
 from genomed.commands.context import Caller, Context, Maintenance, Presets
+from genomed.daemon.activities import RunningActivities
 from genomed.daemon.assembly import new_id, now_us
 from genomed.daemon.dataset_store import DatasetStore
 from genomed.daemon.dispatch import Dispatch
@@ -12,6 +13,8 @@ from genomed.daemon.journal import Journal
 from genomed.daemon.provider_table import ProviderTable
 from genomed.daemon.secret_store import SecretStore
 from genomed.entities.budget import Budget
+from genomed.entities.recipe_shelf import ModelShelf, RecipePlanner, RecipeShelf
+from genomed.entities.trace import TraceShelf
 from genomed.entities.trigger_rule import TriggerRule
 
 
@@ -19,13 +22,21 @@ def capturing_dispatch(journal: Journal, folder: Path) -> Dispatch:
     providers = ProviderTable(folder, settings={}, allowed=(), now_us=now_us, secrets=SecretStore({}))
     datasets = DatasetStore(folder / "datasets")
 
+    activities = RunningActivities(now_us=now_us, new_id=new_id)
+
     def context(caller: Caller, given: dict[str, object]) -> Context:
         return Context(
             log=journal,
             providers=providers,
             datasets=datasets,
             maintenance=cast(Maintenance, None),
+            activities=activities,
+            recipes=cast(RecipeShelf, None),
+            models=cast(ModelShelf, None),
+            planner=cast(RecipePlanner, None),
             presets=cast(Presets, None),
+            traces=cast(TraceShelf, None),
+            waiting=lambda _: None,
             now_us=now_us,
             new_id=new_id,
             salt=lambda: "0" * 32,

@@ -97,7 +97,7 @@ def ran(command: Sequence[str], *, cwd: Path = ROOT, log: Path | None = None, we
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         while weigh and os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            peak_bytes = max(peak_bytes, _high_water_bytes(process.pid))
+            peak_bytes = max(peak_bytes, high_water_bytes(process.pid))
             time.sleep(0.1)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
@@ -108,9 +108,9 @@ def ran(command: Sequence[str], *, cwd: Path = ROOT, log: Path | None = None, we
     return Ran(seconds, used.ru_utime + used.ru_stime, peak_bytes)
 
 
-def _high_water_bytes(pid: int) -> int:
+def high_water_bytes(pid: int | None = None) -> int:
     """Of this program alone: ru_maxrss would count what we were at the fork. 0 once it is over."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+    for line in Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0

@@ -10,6 +10,7 @@ from tests.client.real_daemon import RealDaemon, chat_lines
 
 from genomed.client import Client
 from genomed.commands import dataset_import, job_create, log_verify
+from genomed.commands.capture_interaction import FoundResult
 from genomed.entities.configuration import DatasetsSection, JobConfiguration, MethodSection, ModelSection, Scalar
 from genomed.entities.errors import Conflict, InvalidRequest, NotFound
 from genomed.entities.experience_events import InteractionCaptured
@@ -28,7 +29,9 @@ def daemon(tmp_path: Path) -> Iterator[RealDaemon]:
 async def imported(genome: Client, folder: Path) -> str:
     path = folder / "rows.jsonl"
     await to_thread.run_sync(lambda: path.write_text(chat_lines(30)))
-    return (await genome.call(dataset_import, dataset_import.Params(persona_id="ada", path=str(path)))).dataset_id
+    imported = await genome.call(dataset_import, dataset_import.Params(persona_id="ada", path=str(path)))
+    assert imported.dataset_id is not None
+    return imported.dataset_id
 
 
 def simulated(dataset_id: str, **metadata: Scalar) -> job_create.Params:
@@ -49,6 +52,18 @@ async def test_what_an_agent_did_and_how_it_was_judged_waits_in_its_bucket(daemo
         (bucket,) = await genome.bucket_status(persona_id="ada")
     assert bucket.bucket_id == kept.bucket_id == judged.bucket_id
     assert bucket.counts.usable == 1
+
+
+async def test_a_session_is_judged_at_once_and_a_search_by_its_results(daemon: RealDaemon) -> None:
+    found = [FoundResult(id="doc-1", content="a pinch"), FoundResult(id="doc-2", content="a bag")]
+    async with Client(daemon.socket) as genome:
+        for said in ("where?", "when?"):
+            await genome.capture("ada", "support", input=said, output="there", base_model="tiny", session_id="s-1")
+        judged = await genome.feedback_on_session("s-1", FeedbackKind.BOOLEAN, metric="solved", value=True)
+        assert (judged.judged, judged.usable) == (2, True)
+        search = await genome.capture("ada", "support", input="salt", results=found, base_model="tiny")
+        clicked = await genome.feedback(search.interaction_id, FeedbackKind.BOOLEAN, value=True, result_id="doc-1")
+        assert clicked.quality is None
 
 
 async def test_an_error_of_the_daemon_is_the_exception_of_its_kind(daemon: RealDaemon) -> None:

@@ -55,17 +55,19 @@ async def test_learning_state_is_derived_from_the_job_that_holds_the_bucket(rig:
 
 
 @settings(max_examples=8)
-@given(steps=STEPS)
-async def test_at_every_step_the_trigger_does_what_the_status_says(steps: list[Json]) -> None:
+@given(steps=STEPS, method=st.sampled_from(["fixed", "auto"]))
+async def test_at_every_step_the_trigger_does_what_the_status_says(steps: list[Json], method: str) -> None:
     """Status first, then the trigger's own look at the bucket: what was said is what happens."""
     with TemporaryDirectory() as folder:
         async with running(Path(folder) / "q", courier=False, triggers=False) as asking:
-            await play(asking, steps)
+            await play(
+                asking, steps, {"minExamples": 10, "highQualityExamples": 3, "maxExamples": 10, "method": method}
+            )
 
 
-async def play(rig: Rig, steps: list[Json]) -> None:
+async def play(rig: Rig, steps: list[Json], rule: Json) -> None:
     """`consider` is what the trigger's loop calls for each bucket that changed."""
-    bucket_id = await rig.rule(minExamples=10, highQualityExamples=3, maxExamples=10)
+    bucket_id = await rig.rule(**rule)
     interactions: list[str] = []
     for n, step in enumerate(steps):
         match step["do"]:
@@ -78,7 +80,7 @@ async def play(rig: Rig, steps: list[Json]) -> None:
             case "flush":
                 await rig.execute("bucket-flush", {"bucketId": bucket_id})
             case "enable" | "disable":
-                await rig.rule(minExamples=10, highQualityExamples=3, maxExamples=10, enabled=step["do"] == "enable")
+                await rig.rule(**rule, enabled=step["do"] == "enable")
             case _:
                 pass
         said, before = await rig.bucket(), await started_jobs(rig)
@@ -97,7 +99,8 @@ async def play(rig: Rig, steps: list[Json]) -> None:
 async def test_counts_and_rule_are_in_wire_names(quiet: Rig) -> None:
     await quiet.capture(1)
     bucket = await quiet.bucket()
-    assert set(bucket["counts"]) == {"usable", "highQuality", "unusable", "oldestUs", "throughPosition"}
+    expected = {"usable", "highQuality", "unusable", "oldestUs", "throughPosition", "approved", "paired"}
+    assert set(bucket["counts"]) == expected
     assert {"minExamples", "highQualityAbove", "maxWaitS", "rowKind"} <= set(bucket["rule"])
     assert bucket["ruleIsDefault"] is True
     assert msgspec.json.encode(bucket)

@@ -90,3 +90,104 @@ async def test_an_agent_with_the_role_capture_may_capture_and_a_reader_may_not(q
     assert isinstance(reply.result, msgspec.Raw)
     error = await quiet.refused("capture-interaction", SAID, caller=Caller(actor="uid:7", role=Role.READ))
     assert error.kind == "forbidden"
+
+
+SEARCH: Json = {"personaId": "ada", "domain": "sums", "baseModel": "tiny", "input": "salt"}
+TOOL: Json = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+CALLING: Json = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}],
+}
+
+
+async def body_of(rig: Rig, interaction_id: str) -> InteractionBody:
+    [captured] = await rig.events(f"interaction/{interaction_id}", InteractionCaptured)
+    raw = await rig.journal.blob(captured.sha256)
+    assert raw is not None
+    return msgspec.json.decode(raw, type=InteractionBody)
+
+
+async def test_a_search_is_kept_with_its_results_and_waits_in_no_bucket(quiet: Rig) -> None:
+    results = [{"id": "doc-1", "content": "a pinch", "score": 0.7}, {"id": "doc-2"}]
+    kept = await quiet.call("capture-interaction", SEARCH | {"results": results})
+    [captured] = await quiet.events(f"interaction/{kept['interactionId']}", InteractionCaptured)
+    body = await body_of(quiet, kept["interactionId"])
+    assert captured.searched
+    assert [(one.id, one.content, one.score) for one in body.results] == [
+        ("doc-1", "a pinch", 0.7),
+        ("doc-2", None, None),
+    ]
+    counts = (await quiet.bucket())["counts"]
+    assert (counts["usable"], counts["unusable"]) == (0, 0)
+
+
+async def test_a_search_that_found_nothing_is_a_search(quiet: Rig) -> None:
+    kept = await quiet.call("capture-interaction", SEARCH | {"results": []})
+    [captured] = await quiet.events(f"interaction/{kept['interactionId']}", InteractionCaptured)
+    assert captured.searched
+
+
+async def test_an_answer_is_required_unless_it_was_a_search(quiet: Rig) -> None:
+    error = await quiet.refused("capture-interaction", SEARCH)
+    assert [problem.field for problem in error.details] == ["output"]
+
+
+async def test_results_that_say_nothing_are_refused_by_their_place(quiet: Rig) -> None:
+    results = [{"id": "doc-1"}, {"id": "doc-1"}]
+    error = await quiet.refused("capture-interaction", SEARCH | {"results": results, "expectedOutput": "a pinch"})
+    assert {problem.field for problem in error.details} == {"results[1].id", "expectedOutput"}
+
+
+async def test_an_answer_that_calls_a_tool_is_kept_whole_with_the_tools(quiet: Rig) -> None:
+    kept = await quiet.call("capture-interaction", SAID | {"output": CALLING, "tools": [TOOL]})
+    body = await body_of(quiet, kept["interactionId"])
+    assert body.output == ""
+    assert body.output_message is not None
+    assert body.output_message.tool_calls is not None
+    assert body.tools == (TOOL,)
+    made = await quiet.call("dataset-create", {"bucketId": kept["bucketId"], "evalShare": 0})
+    [row] = (await quiet.call("dataset-show", {"datasetId": made["datasetId"]}))["preview"]
+    assert '"tool_calls"' in row
+    assert '"tools"' in row
+
+
+async def test_a_message_that_is_nothing_but_words_is_kept_as_words(quiet: Rig) -> None:
+    kept = await quiet.call("capture-interaction", SAID | {"output": {"role": "assistant", "content": "2"}})
+    body = await body_of(quiet, kept["interactionId"])
+    assert (body.output, body.output_message) == ("2", None)
+
+
+@pytest.mark.parametrize(
+    ("output", "tools", "field"),
+    [
+        ({"role": "user", "content": "2"}, [], "output.role"),
+        (CALLING, [{"type": "function", "function": {"name": "other"}}], "tools"),
+        (CALLING | {"tool_calls": [CALLING["tool_calls"][0] | {"id": " "}]}, [], "output.tool_calls[0].id"),
+        ("  ", [], "output"),
+    ],
+)
+async def test_an_answer_that_cannot_be_learned_is_refused_by_its_place(
+    quiet: Rig, output: object, tools: list[Json], field: str
+) -> None:
+    error = await quiet.refused("capture-interaction", SAID | {"output": output, "tools": tools})
+    assert [problem.field for problem in error.details] == [field]
+
+
+async def test_whose_words_they_are_is_in_the_log_so_that_they_can_be_forgotten(quiet: Rig) -> None:
+    kept = await quiet.call("capture-interaction", SAID | {"personId": "bob"})
+    [captured] = await quiet.events(f"interaction/{kept['interactionId']}", InteractionCaptured)
+    assert captured.person_id == "bob"
+
+
+async def test_an_expected_answer_that_is_the_given_one_makes_no_pair(quiet: Rig) -> None:
+    await quiet.call("capture-interaction", SAID | {"expectedOutput": "2"})
+    await quiet.call("capture-interaction", SAID | {"expectedOutput": "two"})
+    counts = (await quiet.bucket())["counts"]
+    assert (counts["approved"], counts["paired"]) == (2, 1)
+
+
+def test_a_body_that_an_older_version_wrote_is_still_read() -> None:
+    old = b'{"salt":"s","input":[{"role":"user","content":"1+1"}],"output":"2","expectedOutput":null,"thought":null}'
+    body = msgspec.json.decode(old, type=InteractionBody)
+    assert (body.output, body.tools, body.output_message, body.results) == ("2", (), None, ())

@@ -146,3 +146,12 @@ async def test_a_job_of_a_provider_that_is_not_allowed_any_more_can_still_move(t
     async with running(tmp_path / "d", given={"allowed_providers": ["local"]}, courier=False, triggers=False) as rig:
         shown = await migrated(rig, job_id)
         assert all(one["before"] is None for one in shown["features"])
+
+
+async def test_an_archived_dataset_goes_nowhere_else(rig: Rig) -> None:
+    dataset_id = await rig.dataset()
+    job_id = await rig.create_job(dataset_id=dataset_id)
+    await rig.ended(job_id)
+    await rig.call("dataset-archive", {"datasetId": dataset_id, "reason": "bad labels"})
+    error = await rig.refused("job-migrate", {"jobId": job_id, "provider": "local"})
+    assert (error.kind, error.field) == ("conflict", "configuration.datasets.trainingFileId")

@@ -46,3 +46,15 @@ async def test_a_rule_out_of_range_is_refused_by_its_field(quiet: Rig, rule: dic
 
 async def test_a_provider_that_does_not_exist_is_refused_when_the_rule_is_set(quiet: Rig) -> None:
     assert (await quiet.refused("trigger-set", WHERE | {"rule": {"provider": "nobody"}})).kind == "not_found"
+
+
+@pytest.mark.parametrize("row_kind", ["triplet", "ranking", "vector_pair", "record"])
+async def test_a_rule_for_rows_that_no_bucket_gives_is_refused(quiet: Rig, row_kind: str) -> None:
+    rule = {"provider": "simulated", "rowKind": row_kind}
+    error = await quiet.refused("trigger-set", WHERE | {"rule": rule})
+    assert [problem.field for problem in error.details] == ["rule.rowKind"]
+
+
+async def test_a_rule_keeps_its_own_kind_of_rows_unless_it_asks_for_a_choice(quiet: Rig) -> None:
+    rule = (await quiet.call("trigger-set", WHERE | {"rule": {"provider": "simulated"}}))["rule"]
+    assert (rule["method"], rule["rowKind"]) == ("fixed", "chat")

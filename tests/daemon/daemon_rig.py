@@ -28,6 +28,7 @@ from genomed.daemon.settings import Settings
 from genomed.entities.errors import ErrorBody
 from genomed.entities.ids import submission_key
 from genomed.entities.job import Job
+from genomed.entities.recipe_shelf import RecipeShelf
 from genomed.entities.types import Role
 
 WAIT_S = 15.0
@@ -191,13 +192,15 @@ async def running(
     given: Json | None = None,
     courier: bool = True,
     triggers: bool = True,
+    forgetter: bool = True,
     journal_seen_by_parts: Callable[[Journal], Journal] = lambda journal: journal,
     environment: Mapping[str, str] | None = None,
+    recipes: RecipeShelf | None = None,
 ) -> AsyncIterator[Rig]:
     """The parts over the journal of `data_dir`, running until the block ends, as a stop of the daemon ends them.
 
     journal_seen_by_parts: wraps the real journal, so that a test can come between two of its calls. environment: where
-    `env:` secrets are looked up.
+    `env:` secrets are looked up. recipes: in place of those installed; only with them the engine runs.
     """
     clock = Clock()
     settings = settings_in(data_dir, given=given)
@@ -211,15 +214,21 @@ async def running(
             redaction=secret_store,
         )
         journal = await stack.enter_async_context(opened)
-        parts = assembled(settings, journal_seen_by_parts(journal), clock=clock, secret_store=secret_store)
+        seen = journal_seen_by_parts(journal)
+        parts = assembled(settings, seen, clock=clock, secret_store=secret_store, recipes=recipes)
         stack.push_async_callback(parts.providers.close)
+        stack.push_async_callback(parts.models.close)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if courier:
             tasks.start_soon(parts.courier.run)
             tasks.start_soon(parts.deployments.run)
             tasks.start_soon(parts.withdrawals.run)
+        if forgetter:
+            tasks.start_soon(parts.forgetter.run)
         if triggers:
             tasks.start_soon(parts.triggers.run)
+        if recipes is not None:
+            tasks.start_soon(parts.recipe_runs.run)
         yield Rig(data_dir, journal, parts, settings, clock)
         tasks.cancel_scope.cancel()
 

@@ -3,40 +3,39 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import anyio
-import msgspec
+import anyio.from_thread
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from tests.daemon.daemon_rig import chat, write_rows
+from tests.daemon.dataset_bench import folders, freezing, frozen, lesson, lines, prose
 
-from genomed.commands.context import FrozenFiles, Lesson
-from genomed.daemon import dataset_store
+from genomed.daemon import dataset_files
 from genomed.daemon.dataset_store import DatasetStore
+from genomed.entities.dataset_port import ImportOptions
 from genomed.entities.errors import Capacity, InvalidRequest
-from genomed.entities.rows import ChatRow, Message
+
+PEAK_OF_AN_IMPORT = """
+import anyio, sys
+from pathlib import Path
+from genomed.daemon import dataset_scratch
+from genomed.daemon.dataset_store import DatasetStore
+from genomed.entities.dataset_port import Freezing, ImportOptions
 from genomed.entities.types import RowKind
+dataset_scratch.CACHE_KIB = 1024  # what SQLite keeps is bounded too, but far above these files
+store = DatasetStore(Path(sys.argv[2]))
+how = Freezing(persona_id="ada", row_kind=RowKind.CHAT, eval_share=0.1, seed=1)
+anyio.run(lambda: store.import_file(sys.argv[1], ImportOptions(), how))
+# Not ru_maxrss, which begins with what the parent was when it forked.
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+"""
 
 
-def lesson(question: str, answer: str = "yes", *, group: str | None = None) -> Lesson:
-    turns = (Message(role="user", content=question), Message(role="assistant", content=answer))
-    return Lesson(row=ChatRow(messages=turns), group=group or question, origin=f"int-{question}")
-
-
-async def frozen(store: DatasetStore, lessons: Sequence[Lesson], *, share: float = 0.25, seed: int = 1) -> FrozenFiles:
-    return await store.freeze(lessons, persona_id="ada", row_kind=RowKind.CHAT, eval_share=share, seed=seed)
-
-
-def folders(path: Path) -> set[str]:
-    return {folder.name for folder in path.iterdir()}
-
-
-def lines(path: Path) -> list[dict[str, object]]:
-    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+def peak_kib(source: Path, sets: Path) -> int:
+    command = [sys.executable, "-c", PEAK_OF_AN_IMPORT, str(source), str(sets)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout)
 
 
 async def test_equal_rows_in_the_same_order_have_one_name_and_other_rows_another(tmp_path: Path) -> None:
@@ -71,24 +70,9 @@ async def test_hashes_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 async def test_without_a_share_nothing_is_held_out_and_there_is_no_such_file(tmp_path: Path) -> None:
-    made = await frozen(DatasetStore(tmp_path), [lesson(f"q{n}") for n in range(9)], share=0)
+    made = await frozen(DatasetStore(tmp_path), [lesson(f"q{n}") for n in range(9)], 0)
     assert (made.rows, made.eval_rows, made.eval_sha256) == (9, 0, None)
-    assert not (tmp_path / made.dataset_id / "eval.jsonl").exists()
-
-
-@settings(max_examples=60)
-@given(groups=st.lists(st.integers(0, 12), min_size=1, max_size=60), share=st.floats(0, 0.5), seed=st.integers(0, 99))
-def test_no_row_is_lost_and_no_group_stands_on_both_sides(groups: list[int], share: float, seed: int) -> None:
-    with TemporaryDirectory() as folder:
-        rows = [lesson(f"q{n}", group=f"g{group}") for n, group in enumerate(groups)]
-        made = anyio.run(lambda: frozen(DatasetStore(Path(folder)), rows, share=share, seed=seed))
-        lineage = lines(Path(folder) / made.dataset_id / "lineage.jsonl")
-        assert made.rows + made.eval_rows == len(lineage) == len(groups)
-        assert made.eval_rows <= len(groups) // 2
-        sides: dict[object, set[object]] = {}
-        for entry in lineage:
-            sides.setdefault(entry["group"], set()).add(entry["heldOut"])
-        assert len(sides) < 3 or all(len(side) == 1 for side in sides.values())
+    assert folders(tmp_path / made.dataset_id) == {"train.jsonl", "lineage.jsonl"}
 
 
 async def test_a_full_disk_is_a_capacity_problem_and_leaves_nothing_behind(
@@ -97,7 +81,7 @@ async def test_a_full_disk_is_a_capacity_problem_and_leaves_nothing_behind(
     def full(*_: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(dataset_store, "_sync", full)
+    monkeypatch.setattr(dataset_files, "sync", full)
     with pytest.raises(Capacity, match="No space left"):
         await frozen(DatasetStore(tmp_path), [lesson("q")])
     assert folders(tmp_path) == set()
@@ -109,24 +93,61 @@ async def test_nothing_is_frozen_from_nothing(tmp_path: Path) -> None:
     assert folders(tmp_path) == set()
 
 
-def test_a_file_larger_than_the_memory_it_may_take_is_streamed(tmp_path: Path) -> None:
-    """60 MB of rows, in a process whose memory may not grow by more than a third of that."""
-    source = tmp_path / "rows.jsonl"
-    text = "x" * 60_000
-    with source.open("w") as out:
-        for n in range(1000):
-            out.write(
-                f'{{"messages":[{{"role":"user","content":"{n}{text}"}},{{"role":"assistant","content":"a"}}]}}\n'
-            )
-    code = (
-        "import anyio, resource, sys\n"
-        "from pathlib import Path\n"
-        "from genomed.daemon.dataset_store import DatasetStore\n"
-        "store = DatasetStore(Path(sys.argv[2]))\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "anyio.run(lambda: store.import_file(sys.argv[1], persona_id='a', row_kind=None, eval_share=0.1, seed=1))\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
-    )
-    command = [sys.executable, "-c", code, str(source), str(tmp_path / "sets")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert int(done.stdout) < 20_000, "kilobytes"
+@pytest.mark.parametrize("while_it", ["reads", "compares"])
+async def test_work_that_nobody_waits_for_any_more_ends_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, while_it: str
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [chat(prose(n, 20), "a") for n in range(4000)])
+    store = DatasetStore(tmp_path / "d")
+    begun = anyio.Event()
+    still_wanted = anyio.from_thread.check_cancelled
+
+    def slow(*_: object, **__: object) -> None:
+        anyio.from_thread.run_sync(begun.set)
+        while True:
+            still_wanted()
+
+    if while_it == "compares":
+        monkeypatch.setattr("genomed.daemon.dataset_freezing.exact", slow)
+        progress = None
+    else:
+        progress = slow
+    ended = False
+    async with anyio.create_task_group() as tasks:
+
+        async def importing() -> None:
+            nonlocal ended
+            try:
+                await store.import_file(str(path), ImportOptions(), freezing(), progress=progress)
+            finally:
+                ended = True
+
+        tasks.start_soon(importing)
+        await begun.wait()
+        tasks.cancel_scope.cancel()
+    assert ended
+    assert folders(tmp_path / "d") == set()
+
+
+@pytest.mark.timeout(100)
+def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
+    """Eight times the rows; what would be kept of each in Python takes more than the 200 bytes that are allowed."""
+    few, many = 4000, 32_000
+    peaks = [
+        peak_kib(
+            write_rows(tmp_path / f"{count}.jsonl", [chat(f"{n} {prose(n, 12)}", str(n)) for n in range(count)]),
+            tmp_path / f"d{count}",
+        )
+        for count in (few, many)
+    ]
+    assert (peaks[1] - peaks[0]) * 1024 < (many - few) * 200
+
+
+@pytest.mark.timeout(100)
+def test_memory_does_not_grow_with_the_length_of_rows(tmp_path: Path) -> None:
+    short, long = [
+        write_rows(tmp_path / f"{size}.jsonl", [chat(f"{n} {prose(n, 9)}", "x" * size) for n in range(600)])
+        for size in (1000, 60_000)
+    ]
+    grown = peak_kib(long, tmp_path / "long") - peak_kib(short, tmp_path / "short")
+    assert grown * 1024 < (long.stat().st_size - short.stat().st_size) / 3

@@ -19,7 +19,10 @@ from genomed.entities.envelope import Write
 from genomed.entities.errors import GenomeError
 from genomed.entities.event_codec import EVENT_TYPES
 
-OPENINGS = ("job.created", "dataset.frozen", "layer.published", "interaction.captured", "bucket.trigger_set")
+OPENINGS = (
+    "job.created", "dataset.frozen", "layer.published", "interaction.captured", "bucket.trigger_set", "draft.opened",
+    "review.opened", "item.proposed", "recipe.started", "forget.requested", "self_task.opened",
+)  # fmt: skip
 STEPS = st.lists(st.tuples(st.sampled_from(sorted(EVENT_TYPES)), st.integers(1, 2)), max_size=40)
 
 

@@ -180,3 +180,16 @@ def test_what_is_wrong_with_a_preset_is_told_at_the_start(tmp_path: Path) -> Non
         "presets.odd.configuration.method.type",
         "presets.odd.configuration.schedule.epochs",
     }
+
+
+def test_models_that_contradict_themselves_are_told_all_at_once(tmp_path: Path) -> None:
+    text = """
+[models.empty]
+base_url = "http://127.0.0.1:1/v1"
+
+[models.half]
+base_url = "https://models.example/v1"
+model = "m"
+prompt_usd_per_million = 1.0
+"""
+    assert objections(tmp_path, text) == {"models.empty.model", "models.half.completion_usd_per_million"}

@@ -10,8 +10,9 @@ from tests.daemon.daemon_rig import Json, Rig, running
 from genomed.daemon.journal import Journal
 from genomed.entities.envelope import Appended, Write
 from genomed.entities.errors import Capacity
+from genomed.entities.events import DatasetFrozen
 from genomed.entities.experience_events import ExamplesReserved, ExamplesReturned, TriggerHeldBack
-from genomed.entities.types import JobStatus
+from genomed.entities.types import JobStatus, RowKind
 
 FOREVER = {"secondsPerStep": 3600}
 
@@ -306,3 +307,39 @@ async def test_a_log_that_takes_nothing_ends_neither_the_trigger_nor_the_daemon(
         rig.clock.ahead_us += 3_600_000_000
         await rig.capture(11)
         assert (await fired(rig, bucket_id)).examples == 11
+
+
+async def test_an_auto_rule_leaves_the_examples_without_a_pair_waiting_for_another_method(tmp_path: Path) -> None:
+    async with running(tmp_path / "d") as rig:
+        bucket_id = await rig.rule(minExamples=10, method="auto", metadata=FOREVER)
+        await rig.captures(5)
+        for one in await rig.captures(20, start=100):
+            said = {"interactionId": one["interactionId"], "kind": "correction", "correctedOutput": "better"}
+            await rig.call("capture-feedback", said)
+        reserved = await fired(rig, bucket_id)
+        assert reserved.reason.endswith("; dpo on preference rows: 20 of 20 are there")
+        assert (await rig.job(reserved.job_id)).row_kind is RowKind.PREFERENCE
+        assert await states(rig, bucket_id) == {"reserved": 20, "pending": 5}
+
+
+async def test_a_searched_interaction_wakes_no_trigger_and_waits_in_no_bucket(tmp_path: Path) -> None:
+    async with running(tmp_path / "d") as rig:
+        bucket_id = await rig.rule(minExamples=10, metadata=FOREVER)
+        for n in range(12):
+            await rig.capture(n, results=[{"id": "doc-1", "content": "text"}])
+        await settled(rig)
+        assert (await firings(rig, bucket_id), await states(rig, bucket_id)) == ([], {})
+
+
+async def test_a_later_dataset_of_a_bucket_names_the_earlier_ones_it_holds_out_with(tmp_path: Path) -> None:
+    async with running(tmp_path / "d") as rig:
+        bucket_id = await rig.rule(minExamples=10)
+        datasets = []
+        for n in (1, 2):
+            await rig.captures(10, start=100 * n)
+            reserved = await fired(rig, bucket_id, times=n)
+            await rig.ended(reserved.job_id)
+            datasets.append(reserved.dataset_id)
+        [[first], [second]] = [await rig.events(f"dataset/{one}", DatasetFrozen) for one in datasets]
+        assert (first.held_out_with, second.held_out_with) == ((), (datasets[0],))
+        assert second.steps[0].step == "chat"

@@ -38,10 +38,13 @@ def files_of(emulator: Emulator) -> dict[str, Any]:
 
 
 async def imported(rig: Rig, answers: list[str]) -> str:
-    """A dataset of these answers and as many harmless ones as a job needs; nothing is held out."""
+    """A dataset of these answers and as many harmless ones as a job needs; nothing is held out, and nothing cleaned away
+    that must be stopped later too.
+    """
     rows = [chat(f"q{n}", answer) for n, answer in enumerate([*answers, *(f"a{n}" for n in range(ROWS))])]
     path = write_rows(rig.data_dir / "given.jsonl", rows)
-    return str((await rig.call("dataset-import", {"personaId": "ada", "path": str(path), "evalShare": 0}))["datasetId"])
+    params = {"personaId": "ada", "path": str(path), "evalShare": 0, "cleaning": {"secrets": "keep"}}
+    return str((await rig.call("dataset-import", params))["datasetId"])
 
 
 @EVERY_CLOUD

@@ -44,6 +44,14 @@ def test_a_type_begins_with_the_kind_of_its_stream() -> None:
         "deployment",
         "spend",
         "budget",
+        "draft",
+        "review",
+        "item",
+        "recipe",
+        "recipe_item",
+        "forget",
+        "self_task",
+        "trace",
     }
 
 

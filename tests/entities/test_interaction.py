@@ -1,12 +1,15 @@
 """What an interaction is worth as a lesson: every judgement counts, and a correction teaches the corrected answer."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.golden.samples import sample
 
 from genomed.entities.experience_events import FeedbackGiven, InteractionCaptured
 from genomed.entities.facts import BucketKey
+from genomed.entities.forget_events import InteractionForgotten
 from genomed.entities.interaction import (
     USABLE_ABOVE,
     FeedbackBody,
@@ -27,7 +30,14 @@ def captured(*, expected: bool = False) -> InteractionCaptured:
 
 
 def given_(
-    kind: str, *, score: float | None = None, helpful: bool | None = None, corrected: bool = False
+    kind: str,
+    *,
+    score: float | None = None,
+    helpful: bool | None = None,
+    corrected: bool = False,
+    result_id: str | None = None,
+    episode: str | None = None,
+    same: bool = False,
 ) -> FeedbackGiven:
     return FeedbackGiven(
         feedback_id=f"fb-{kind}",
@@ -37,6 +47,9 @@ def given_(
         score=score,
         helpful=helpful,
         corrected=corrected,
+        result_id=result_id,
+        episode=episode,
+        same=same,
     )
 
 
@@ -77,6 +90,12 @@ def test_two_feedbacks_on_one_interaction_are_both_kept_in_order() -> None:
         ((given_("approval"), given_("score", score=0.4), given_("question")), 0.7),
         ((given_("critique"), given_("correction", corrected=True)), 1.0),
         ((given_("correction", corrected=True), given_("critique")), 1.0),
+        ((given_("boolean", helpful=True), given_("boolean", helpful=False)), 0.5),
+        ((given_("float", score=0.25),), 0.25),
+        ((given_("float"), given_("comment")), None),
+        ((given_("comment", score=0.1),), None),
+        ((given_("demonstration", corrected=True),), 1.0),
+        ((given_("boolean", helpful=False, result_id="doc-1"), given_("approval")), 1.0),
     ],
 )
 def test_quality_is_the_mean_of_what_judges_and_a_right_answer_counts_one(
@@ -138,3 +157,54 @@ def test_quality_is_a_share_of_one_or_unknown(feedback: list[FeedbackGiven]) -> 
     assert judged.quality is None or 0 <= judged.quality <= 1 + 1e-9
     assert judged.usable == (judged.quality is None or judged.quality >= USABLE_ABOVE)
     assert len(judged.feedback) == len(feedback)
+
+
+def test_a_session_judged_as_a_whole_has_an_outcome_beside_what_its_turns_are_worth() -> None:
+    judged = interaction(given_("critique"), given_("boolean", helpful=True, episode="s-1"))
+    assert (judged.outcome, judged.quality) == (1.0, 0.5)
+    assert interaction(given_("approval")).outcome is None
+
+
+@pytest.mark.parametrize(
+    ("feedback", "paired"),
+    [
+        ((), False),
+        ((given_("approval"), given_("critique")), False),
+        ((given_("correction", corrected=True),), True),
+        ((given_("correction", corrected=True, same=True),), False),
+        ((given_("correction", corrected=True), given_("correction", corrected=True, same=True)), False),
+    ],
+)
+def test_a_pair_needs_a_right_answer_that_is_another_one(feedback: tuple[FeedbackGiven, ...], paired: bool) -> None:
+    assert interaction(*feedback).paired is paired
+
+
+def test_a_search_is_never_a_lesson_of_chat_whatever_is_said_of_it() -> None:
+    searched = evolve(None, replace(captured(), searched=True), at_us=1)
+    judged = evolve(searched, given_("correction", corrected=True), at_us=2)
+    assert (judged.usable, judged.approved, judged.rejected, judged.paired) == (False, False, False, False)
+
+
+def test_what_was_forgotten_is_worth_nothing_any_more() -> None:
+    gone = evolve(interaction(given_("correction", corrected=True)), InteractionForgotten(forget_id="fg-1"), at_us=9)
+    assert (gone.usable, gone.approved, gone.rejected, gone.paired) == (False, False, False, False)
+
+
+def test_when_it_happened_is_what_its_recording_says_and_else_when_it_was_told() -> None:
+    assert interaction().happened_us == 1
+    assert evolve(None, replace(captured(), happened_us=7), at_us=1).happened_us == 7
+
+
+def test_events_that_an_older_version_wrote_fold_as_they_did() -> None:
+    told = msgspec.json.decode(
+        b'{"type":"interaction.captured","bucketId":"bkt-1","bucket":{"personaId":"ada","domain":"cooking",'
+        b'"baseModel":"tiny"},"sha256":"a","sizeBytes":9,"expected":false,"sessionId":null}',
+        type=InteractionCaptured,
+    )
+    judged = msgspec.json.decode(
+        b'{"type":"interaction.feedback_given","feedbackId":"fb-1","kind":"score","sha256":"b","sizeBytes":9,"score":0.3,'
+        b'"helpful":null,"corrected":false,"givenBy":null}',
+        type=FeedbackGiven,
+    )
+    made = evolve(evolve(None, told, at_us=1), judged, at_us=2)
+    assert (made.quality, made.searched, made.person_id, made.source) == (0.3, False, None, None)

@@ -14,19 +14,37 @@ from genomed.entities.readiness import (
     ExampleCounts,
     Readiness,
     ReadinessCode,
+    chosen_method,
     cooldown_s,
     readiness,
+    row_kind_of,
 )
-from genomed.entities.trigger_rule import TriggerRule
+from genomed.entities.trigger_rule import MethodRule, TriggerRule
+from genomed.entities.types import RowKind
 
 SECOND_US = 1_000_000
 RULE = TriggerRule()
 WAITING = TriggerRule(max_wait_s=60.0, wait_min_examples=10)
+AUTO = TriggerRule(method=MethodRule.AUTO)
 
 
-def counts(usable: int = 0, high_quality: int = 0, *, oldest_us: int | None = 0, position: int = 9) -> ExampleCounts:
+def counts(
+    usable: int = 0,
+    high_quality: int = 0,
+    *,
+    oldest_us: int | None = 0,
+    position: int = 9,
+    approved: int = 0,
+    paired: int = 0,
+) -> ExampleCounts:
     return ExampleCounts(
-        usable=usable, high_quality=high_quality, unusable=0, oldest_us=oldest_us, through_position=position
+        usable=usable,
+        high_quality=high_quality,
+        unusable=0,
+        oldest_us=oldest_us,
+        through_position=position,
+        approved=approved,
+        paired=paired,
     )
 
 
@@ -71,6 +89,41 @@ def test_the_reason_names_the_numbers_that_decided() -> None:
 def test_the_longest_wait_fires_for_a_few_examples(usable: int, after_us: int, *, ready: bool) -> None:
     found = now(counts(usable), rule=WAITING, now_us=after_us)
     assert (found.ready, found.code) == (ready, "longest_wait" if ready else "collecting")
+
+
+def test_a_fixed_rule_makes_its_own_kind_of_rows_whatever_was_judged() -> None:
+    rule = TriggerRule(row_kind=RowKind.PREFERENCE)
+    assert now(counts(50), rule=rule).row_kind is RowKind.PREFERENCE
+    assert now(counts(49), rule=rule).row_kind is None
+
+
+@pytest.mark.parametrize(
+    ("approved", "paired", "row_kind"),
+    [(50, 19, RowKind.CHAT), (50, 20, RowKind.PREFERENCE), (20, 20, RowKind.PREFERENCE), (49, 19, None)],
+)
+def test_an_auto_rule_takes_the_rows_of_the_method_there_is_enough_for(
+    approved: int, paired: int, row_kind: RowKind | None
+) -> None:
+    found = now(counts(50, approved=approved, paired=paired), rule=AUTO)
+    assert (found.ready, found.row_kind) == (row_kind is not None, row_kind)
+    assert row_kind_of(AUTO, counts(50, approved=approved, paired=paired)) is row_kind
+
+
+def test_an_auto_rule_says_which_method_it_took_and_why_it_waits_for_one() -> None:
+    ready = now(counts(50, approved=50, paired=25), rule=AUTO)
+    assert ready.reason == "50 examples wait; 50 are enough; dpo on preference rows: 25 of 20 are there"
+    waiting = now(counts(50, approved=12), rule=AUTO)
+    assert (waiting.ready, waiting.code) == (False, ReadinessCode.COLLECTING)
+    assert waiting.reason.startswith("50 examples wait; 50 are enough, but not for a method; dpo needs 20 more")
+
+
+def test_an_auto_rule_still_waits_for_its_own_thresholds() -> None:
+    found = now(counts(20, 0, approved=20, paired=20), rule=AUTO)
+    assert (found.ready, found.code, found.reason) == (
+        False,
+        "collecting",
+        "20 of 50 examples, 0 of 20 of high quality",
+    )
 
 
 def test_a_trigger_that_is_switched_off_never_fires() -> None:
@@ -133,6 +186,8 @@ RULES = st.builds(
     max_wait_s=st.none() | st.floats(0.001, 1e5),
     wait_min_examples=st.integers(1, 20),
     cooldown_s=st.floats(0, 1e5),
+    row_kind=st.sampled_from([RowKind.CHAT, RowKind.PREFERENCE]),
+    method=st.sampled_from(MethodRule),
 )
 BUCKETS = st.none() | st.builds(
     Bucket,
@@ -148,6 +203,8 @@ COUNTS = st.builds(
     st.integers(0, 40),
     oldest_us=st.integers(0, 10**11),
     position=st.integers(0, 9),
+    approved=st.integers(0, 70),
+    paired=st.integers(0, 40),
 )
 
 
@@ -174,3 +231,14 @@ def test_one_more_example_never_makes_a_ready_bucket_wait(
     more = msgspec.structs.replace(found, usable=found.usable + 1, through_position=found.through_position + 1)
     if readiness(bucket, rule, found, now_us=now_us).ready:
         assert readiness(bucket, rule, more, now_us=now_us).ready
+
+
+@given(BUCKETS, RULES, COUNTS, st.integers(0, 10**11))
+def test_what_a_ready_bucket_makes_is_what_the_choice_says(
+    bucket: Bucket | None, rule: TriggerRule, found: ExampleCounts, now_us: int
+) -> None:
+    told = readiness(bucket, rule, found, now_us=now_us)
+    assert (told.row_kind is not None) == told.ready
+    if told.ready:
+        assert told.row_kind is row_kind_of(rule, found)
+        assert rule.method is MethodRule.FIXED or chosen_method(found).ready

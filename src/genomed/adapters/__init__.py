@@ -18,8 +18,13 @@ def provider_names() -> tuple[str, ...]:
     return tuple(sorted({*own_names(), *_plug_ins.found(own_names()).plug_ins}))
 
 
+NEIGHBOURS = frozenset({"traces", "models"})
+"""Packages here that are no providers: what we read traces from, and the models that recipes ask."""
+
+
 def own_names() -> tuple[str, ...]:
-    return tuple(sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_")))
+    found = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+    return tuple(sorted(set(found) - NEIGHBOURS))
 
 
 def complaints() -> tuple[str, ...]:

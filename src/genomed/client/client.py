@@ -20,6 +20,7 @@ from genomed.commands import bucket_status, capture_feedback, capture_interactio
 from genomed.entities.checking import convert
 from genomed.entities.configuration import Scalar
 from genomed.entities.errors import MalformedResponse
+from genomed.entities.json_value import JsonObject
 from genomed.entities.locations import socket_path
 from genomed.entities.rows import Message
 from genomed.entities.types import TERMINAL, FeedbackKind, Role
@@ -72,15 +73,20 @@ class Client:
         domain: str,
         *,
         input: str | Sequence[Message],  # noqa: A002 - the wire's word
-        output: str,
+        output: str | Message | None = None,
         base_model: str | None = None,
         expected_output: str | None = None,
         thought_stream: str | None = None,
         session_id: str | None = None,
+        person_id: str | None = None,
+        tools: Sequence[JsonObject] = (),
+        results: Sequence[capture_interaction.FoundResult] | None = None,
         context: dict[str, Scalar] | None = None,
         key: str | None = None,
     ) -> capture_interaction.Result:
-        """Keep one thing a persona did. See capture_interaction.Params for what each means."""
+        """Keep one thing a persona did: an answer, or a search with its results. See capture_interaction.Params for
+        what each means.
+        """
         params = capture_interaction.Params(
             persona_id=persona_id,
             domain=domain,
@@ -90,11 +96,14 @@ class Client:
             expected_output=expected_output,
             thought_stream=thought_stream,
             session_id=session_id,
+            person_id=person_id,
+            tools=tuple(tools),
+            results=None if results is None else tuple(results),
             context=context or {},
         )
         return await self.call(capture_interaction, params, key=key)
 
-    async def feedback(
+    async def feedback(  # noqa: PLR0913 - the fields of the command, by name
         self,
         interaction_id: str,
         kind: FeedbackKind,
@@ -104,9 +113,16 @@ class Client:
         content: str | None = None,
         corrected_output: str | None = None,
         given_by: str | None = None,
+        metric: str | None = None,
+        value: bool | float | None = None,
+        value_min: float | None = None,
+        value_max: float | None = None,
+        result_id: str | None = None,
         key: str | None = None,
     ) -> capture_feedback.Result:
-        """Judge an interaction. A correction needs corrected_output, a score needs score (0 to 1)."""
+        """Judge an interaction, or a result of its search. A correction needs corrected_output, a score needs score (0
+        to 1), boolean and float need value.
+        """
         params = capture_feedback.Params(
             interaction_id=interaction_id,
             kind=kind,
@@ -115,6 +131,41 @@ class Client:
             content=content,
             corrected_output=corrected_output,
             given_by=given_by,
+            metric=metric,
+            value=value,
+            value_min=value_min,
+            value_max=value_max,
+            result_id=result_id,
+        )
+        return await self.call(capture_feedback, params, key=key)
+
+    async def feedback_on_session(  # noqa: PLR0913 - the fields of the command, by name
+        self,
+        session_id: str,
+        kind: FeedbackKind,
+        *,
+        persona_id: str | None = None,
+        score: float | None = None,
+        content: str | None = None,
+        given_by: str | None = None,
+        metric: str | None = None,
+        value: bool | float | None = None,
+        value_min: float | None = None,
+        value_max: float | None = None,
+        key: str | None = None,
+    ) -> capture_feedback.Result:
+        """Judge every interaction of a session that was captured so far, with one append."""
+        params = capture_feedback.Params(
+            session_id=session_id,
+            persona_id=persona_id,
+            kind=kind,
+            score=score,
+            content=content,
+            given_by=given_by,
+            metric=metric,
+            value=value,
+            value_min=value_min,
+            value_max=value_max,
         )
         return await self.call(capture_feedback, params, key=key)
 

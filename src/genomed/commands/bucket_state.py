@@ -28,7 +28,9 @@ SELECT
   coalesce(sum(usable AND quality > ?), 0),
   coalesce(sum(NOT usable), 0),
   min(CASE WHEN usable THEN captured_us END),
-  coalesce(max(CASE WHEN usable THEN position END), 0)
+  coalesce(max(CASE WHEN usable THEN position END), 0),
+  coalesce(sum(usable AND quality IS NOT NULL), 0),
+  coalesce(sum(usable AND paired), 0)
 FROM examples WHERE bucket_id = ? AND state = 'pending'
 """
 
@@ -70,11 +72,13 @@ async def bucket_state(context: Context, bucket_id: str) -> BucketState:
 
 async def example_counts(context: Context, bucket_id: str, rule: TriggerRule) -> ExampleCounts:
     rows = await context.log.query(_COUNTS, (rule.high_quality_above, bucket_id))
-    usable, high, unusable, oldest, position = rows[0]
+    usable, high, unusable, oldest, position, approved, paired = rows[0]
     return ExampleCounts(
         usable=as_int(usable),
         high_quality=as_int(high),
         unusable=as_int(unusable),
         oldest_us=None if oldest is None else as_int(oldest),
         through_position=as_int(position),
+        approved=as_int(approved),
+        paired=as_int(paired),
     )

@@ -10,7 +10,9 @@ from typing import Annotated, Generic, Protocol, TypeVar
 
 from msgspec import Meta, Struct
 
+from genomed.entities.activity import Activities
 from genomed.entities.budget import Budget
+from genomed.entities.dataset_port import DatasetFolder
 from genomed.entities.envelope import Blob, Envelope, Head, Write
 from genomed.entities.errors import NotFound
 from genomed.entities.job import Job
@@ -18,9 +20,10 @@ from genomed.entities.journal_port import Loaded, SqlValue
 from genomed.entities.log_report import VerifyReport
 from genomed.entities.ports import Provider
 from genomed.entities.presets import Shelf
-from genomed.entities.rows import Row
+from genomed.entities.recipe_shelf import ModelShelf, RecipePlanner, RecipeShelf
+from genomed.entities.trace import TraceShelf
 from genomed.entities.trigger_rule import TriggerRule
-from genomed.entities.types import Role, RowKind
+from genomed.entities.types import Role
 
 AbsolutePath = Annotated[str, Meta(pattern=r"^/[^\x00]*$", max_length=4096)]
 
@@ -57,61 +60,6 @@ class LogReader(Protocol):
     async def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]: ...
 
     def head(self) -> Head: ...
-
-
-class Lesson(Struct, frozen=True, kw_only=True):
-    """A row on its way into a dataset. group: rows of one group stay on one side; origin: what made it."""
-
-    row: Row
-    group: str
-    origin: str
-
-
-class Lineage(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a row came from. origin: an interaction's id, or a line of the imported file. heldOut: never trained on."""
-
-    row_id: str
-    origin: str
-    group: str
-    held_out: bool
-
-
-class FrozenFiles(Struct, frozen=True, kw_only=True):
-    """A dataset as it lies on disk. sizes in bytes, hashes sha256 hex."""
-
-    dataset_id: str
-    rows: int
-    eval_rows: int
-    train_sha256: str
-    eval_sha256: str | None
-    lineage_sha256: str
-    size_bytes: int
-    longest_row_bytes: int
-    duplicates: int
-
-
-class DatasetFolder(Protocol):
-    """Where datasets lie. Freezing is atomic, and freezing the same rows again finds them there."""
-
-    async def freeze(
-        self, lessons: Sequence[Lesson], *, persona_id: str, row_kind: RowKind, eval_share: float, seed: int
-    ) -> FrozenFiles: ...
-
-    async def import_file(
-        self, path: str, *, persona_id: str, row_kind: RowKind | None, eval_share: float, seed: int
-    ) -> tuple[RowKind, FrozenFiles]:
-        """Streamed. Raises InvalidRequest naming every bad line (the first hundred, then a count)."""
-        ...
-
-    async def preview(self, dataset_id: str, *, limit: int) -> list[str]:
-        """The first rows of the training part, as JSON lines."""
-        ...
-
-    async def lineage(self, dataset_id: str, *, after: int, limit: int) -> list[Lineage]:
-        """What made each row, in the order in which the rows were frozen, after the first `after` of them."""
-        ...
-
-    def train_path(self, dataset_id: str) -> str: ...
 
 
 class Providers(Protocol):
@@ -155,6 +103,10 @@ class Maintenance(Protocol):
         """Ask the job's provider now; True when an answer came in time."""
         ...
 
+    async def forgotten(self, forget_id: str, *, timeout_s: float) -> bool:
+        """Wait until a wish to forget is carried out; False when the time was over first."""
+        ...
+
     async def until(self, job_id: str, wanted: Callable[[Job], bool], *, timeout_s: float) -> Job:
         """The job as soon as it is as wanted, or as it is when the time is over."""
         ...
@@ -166,6 +118,7 @@ class Context:
 
     budget: the configuration's caps. confirm: provider -> whether jobs that triggers start there wait for an operator,
     as the configuration says; where it says nothing, those that cost money do.
+    waiting: run of a recipe -> which of its models does not answer now; null where it waits for none.
     job_secrets: references that jobs may name, for integrations. given: the params as they came over the wire, before
     defaults.
     """
@@ -174,7 +127,13 @@ class Context:
     providers: Providers
     datasets: DatasetFolder
     maintenance: Maintenance
+    activities: Activities
     presets: Presets
+    recipes: RecipeShelf
+    models: ModelShelf
+    planner: RecipePlanner
+    traces: TraceShelf
+    waiting: Callable[[str], str | None]
     now_us: Callable[[], int]
     new_id: Callable[[str], str]
     salt: Callable[[], str]

@@ -141,6 +141,7 @@ def with_validation(facts: DatasetFacts, other: DatasetFacts) -> DatasetFacts:
         eval_rows=other.rows,
         size_bytes=facts.size_bytes + other.size_bytes,
         longest_row_bytes=max(facts.longest_row_bytes, other.longest_row_bytes),
+        features=tuple(sorted({*facts.features, *other.features})),
     )
 
 
@@ -166,15 +167,16 @@ def _rooted(problems: Sequence[Problem]) -> list[Problem]:
 
 
 async def dataset_facts(context: Context, dataset_id: str, field: str) -> DatasetFacts:
-    """Raises NotFound with the configuration's field."""
+    """Raises NotFound with the configuration's field, Conflict for a dataset that is archived or lost rows."""
+    where = f"configuration.datasets.{field}"
     try:
         dataset, _ = await load_as(context, f"dataset/{dataset_id}", Dataset, what=f"dataset {dataset_id}")
     except NotFound as error:
-        raise NotFound(
-            error.message,
-            field=f"configuration.datasets.{field}",
-            remedy="import one with genome/dataset-import, or freeze a bucket with genome/dataset-create",
-        ) from error
+        remedy = "import one with genome/dataset-import, or freeze a bucket with genome/dataset-create"
+        if dataset_id.startswith("dr-"):
+            remedy = "a draft is still open: genome/dataset-freeze makes a dataset of it"
+        raise NotFound(error.message, field=where, remedy=remedy) from error
+    dataset.refuse_retired(dataset_id, field=where)
     return dataset.facts(dataset_id)
 
 

@@ -7,29 +7,27 @@ import msgspec
 from msgspec import Struct
 
 from genomed.commands.bucket_state import BucketState
-from genomed.commands.context import Context, Decided, FrozenFiles
+from genomed.commands.context import Context, Decided
+from genomed.commands.dataset_freezing import Origin, frozen_as, frozen_writes
+from genomed.commands.dataset_history import earlier_of_bucket
 from genomed.commands.job_building import active_layer, plan_job, refusal, why_not_warm
 from genomed.commands.job_opening import Opening, Wish, open_job
 from genomed.commands.lessons import Lessons, pending_lessons
 from genomed.entities.bucket import reserve
 from genomed.entities.checking import given_paths
 from genomed.entities.configuration import DatasetsSection, JobConfiguration, MethodSection, ModelSection
-from genomed.entities.dataset import Dataset
+from genomed.entities.dataset_port import Freezing, FrozenFiles
 from genomed.entities.envelope import Write
 from genomed.entities.errors import Conflict
-from genomed.entities.events import DatasetFrozen
 from genomed.entities.experience_events import ExamplesReserved
 from genomed.entities.facts import DatasetFacts, DatasetSource
-from genomed.entities.readiness import ReadinessCode
-from genomed.entities.trigger_rule import TriggerRule
+from genomed.entities.readiness import FEWEST_EXAMPLES, ReadinessCode, row_kind_of
+from genomed.entities.trigger_rule import MethodRule, TriggerRule
 from genomed.entities.types import RowKind
 from genomed.entities.validation import value_at
 
 SPLIT_SEED = 20251
 """Any fixed number: the same bucket always holds out the same interactions."""
-
-FEWEST_EXAMPLES = 10
-"""Below this neither training nor the verdict on held-out rows means anything (the rule's own lower limit)."""
 
 
 class Started(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -51,20 +49,25 @@ async def start_learning(
     if state.bucket is not None and state.bucket.reservation is not None:
         raise Conflict(f"job {state.bucket.reservation.job_id} is training on this bucket")
     rule, key = state.rule, state.key
-    taught = await pending_lessons(context, state.bucket_id, row_kind=rule.row_kind, limit=rule.max_examples)
+    row_kind = row_kind_of(rule, state.counts) or rule.row_kind  # a flush goes below what `auto` calls enough
+    paired_only = rule.method is MethodRule.AUTO and row_kind is RowKind.PREFERENCE
+    taught = await pending_lessons(
+        context, state.bucket_id, row_kind=row_kind, limit=rule.max_examples, paired_only=paired_only
+    )
     if len(taught.lessons) < FEWEST_EXAMPLES:
         raise Conflict(
             f"the bucket has {len(taught.lessons)} examples to learn from; {FEWEST_EXAMPLES} are the least",
             remedy="capture more interactions, or judge those that are there",
         )
-    files = await context.datasets.freeze(
-        taught.lessons,
+    how = Freezing(
         persona_id=key.persona_id,
-        row_kind=rule.row_kind,
+        row_kind=row_kind,
         eval_share=rule.held_out_share,
         seed=SPLIT_SEED,
+        held_out_with=await earlier_of_bucket(context, state.bucket_id),
     )
-    opening = await _opening(context, state, files, origin=origin)
+    files = await context.datasets.freeze(taught.lessons, how)
+    opening = await _opening(context, state, files, row_kind=row_kind, origin=origin)
     reserved = ExamplesReserved(
         bucket=key,
         job_id=opening.job_id,
@@ -73,9 +76,10 @@ async def start_learning(
         examples=taught.examples,
         reason_code=code,
         reason=reason,
+        paired_only=paired_only,
     )
     writes = [
-        *await dataset_writes(context, files, frozen_from_bucket(state, files, taught)),
+        *await frozen_writes(context, files, frozen_as(files, how, _origin(state, taught))),
         Write(stream=f"bucket/{state.bucket_id}", expected=state.version, events=(reserve(state.bucket, reserved),)),
         *opening.writes,
     ]
@@ -91,7 +95,18 @@ async def start_learning(
     return Decided(result=started, writes=tuple(writes))
 
 
-async def _opening(context: Context, state: BucketState, files: FrozenFiles, *, origin: str) -> Opening:
+def _origin(state: BucketState, taught: Lessons) -> Origin:
+    return Origin(
+        name=f"{state.key.persona_id}/{state.key.domain}",
+        source=DatasetSource(kind="bucket", bucket_id=state.bucket_id, through_position=taught.through_position),
+        steps=taught.steps,
+        unusable=taught.unusable,
+    )
+
+
+async def _opening(
+    context: Context, state: BucketState, files: FrozenFiles, *, row_kind: RowKind, origin: str
+) -> Opening:
     key = state.key
     configuration, asked = configured(state.rule, base_model=key.base_model, dataset_id=files.dataset_id)
     plan = await plan_job(
@@ -99,7 +114,7 @@ async def _opening(context: Context, state: BucketState, files: FrozenFiles, *, 
         provider_name=state.rule.provider,
         configuration=configuration,
         asked=asked,
-        facts=facts_of(files, state.rule.row_kind),
+        facts=facts_of(files, row_kind),
     )
     if not plan.checked.valid:
         raise refusal(plan.checked, state.rule.provider)
@@ -151,56 +166,5 @@ def facts_of(files: FrozenFiles, row_kind: RowKind) -> DatasetFacts:
         eval_rows=files.eval_rows,
         size_bytes=files.size_bytes,
         longest_row_bytes=files.longest_row_bytes,
+        features=files.features,
     )
-
-
-def frozen_from_bucket(state: BucketState, files: FrozenFiles, taught: Lessons) -> DatasetFrozen:
-    key = state.key
-    return frozen_event(
-        files,
-        name=f"{key.persona_id}/{key.domain}",
-        persona_id=key.persona_id,
-        row_kind=state.rule.row_kind,
-        source=DatasetSource(kind="bucket", bucket_id=state.bucket_id, through_position=taught.through_position),
-        eval_share=state.rule.held_out_share,
-        seed=SPLIT_SEED,
-        unusable=taught.unusable,
-    )
-
-
-def frozen_event(
-    files: FrozenFiles,
-    *,
-    name: str,
-    persona_id: str,
-    row_kind: RowKind,
-    source: DatasetSource,
-    eval_share: float,
-    seed: int,
-    unusable: int = 0,
-) -> DatasetFrozen:
-    return DatasetFrozen(
-        name=name,
-        persona_id=persona_id,
-        row_kind=row_kind,
-        rows=files.rows,
-        eval_rows=files.eval_rows,
-        train_sha256=files.train_sha256,
-        eval_sha256=files.eval_sha256,
-        lineage_sha256=files.lineage_sha256,
-        size_bytes=files.size_bytes,
-        longest_row_bytes=files.longest_row_bytes,
-        source=source,
-        eval_share=eval_share,
-        split_seed=seed,
-        duplicates=files.duplicates,
-        unusable=unusable,
-    )
-
-
-async def dataset_writes(context: Context, files: FrozenFiles, frozen: DatasetFrozen) -> list[Write]:
-    """The dataset's one event, or nothing when the same content was frozen before."""
-    loaded = await context.log.load(f"dataset/{files.dataset_id}")
-    if isinstance(loaded.state, Dataset):
-        return []
-    return [Write(stream=f"dataset/{files.dataset_id}", expected=0, events=(frozen,))]

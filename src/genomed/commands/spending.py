@@ -70,11 +70,14 @@ async def reservation(context: Context, asked: Asked, estimate: Estimate) -> Res
 
 
 async def reservation_again(context: Context, job_id: str, job: Job, *, attempt_of: str) -> Reserved:
-    """For a job that goes on after its end, at today's price. Raises as `reservation`; NotFound for its provider."""
+    """For a job that goes on after its end, at today's price. Raises as `reservation`; NotFound for its provider,
+    Conflict where its dataset was archived or lost rows meanwhile.
+    """
     provider = context.providers.get(job.provider)
+    facts = await job_facts(context, job.configuration)
     if not (await provider.capabilities()).paid:
         return Reserved()
-    estimate = await provider.estimate(job.configuration, await job_facts(context, job.configuration))
+    estimate = await provider.estimate(job.configuration, facts)
     asked = Asked(
         job_id=job_id,
         persona_id=job.persona_id,

@@ -12,11 +12,11 @@ from genomed.commands import dataset_import
 from genomed.commands.context import AbsolutePath, Caller, Context, Decided
 from genomed.commands.job_building import Plan, active_layer, plan_job, refusal
 from genomed.commands.job_opening import Opening, Wish, open_job
+from genomed.commands.learning import facts_of
 from genomed.entities.checking import convert, given_paths, problems
 from genomed.entities.configuration import JobConfiguration, Name, PersonaName
 from genomed.entities.errors import Forbidden, InvalidRequest, Problem
-from genomed.entities.events import DatasetFrozen
-from genomed.entities.facts import DatasetFacts, Estimate
+from genomed.entities.facts import Estimate
 from genomed.entities.job import Job
 from genomed.entities.migration import FlatTraining, configuration_from_train
 from genomed.entities.types import JobStatus, Role
@@ -72,7 +72,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     base_model = _base_model(params, context)
     _refuse_out_of_range(configuration_from_train(_flat(params, base_model, params.dataset_id or "not yet known")))
     imported = await _dataset(params, context)
-    dataset_id = imported.result.dataset_id if imported else str(params.dataset_id)
+    dataset_id = imported.files.dataset_id if imported else str(params.dataset_id)
     raw = configuration_from_train(_flat(params, base_model, dataset_id))
     configuration = convert(raw, JobConfiguration)
     asked = given_paths(raw)
@@ -81,7 +81,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         provider_name=params.provider,
         configuration=configuration,
         asked=asked,
-        facts=_facts(imported) if imported else None,
+        facts=facts_of(imported.files, imported.segment.row_kind) if imported else None,
     )
     if not plan.checked.valid:
         raise refusal(plan.checked, params.provider)
@@ -180,31 +180,11 @@ def _refuse_files_of_agents(caller: Caller) -> None:
         )
 
 
-async def _dataset(params: Params, context: Context) -> Decided[dataset_import.Result] | None:
-    """The import that the path asks for; None when a frozen dataset was named."""
+async def _dataset(params: Params, context: Context) -> dataset_import.FrozenFile | None:
+    """The file that the path names, frozen; None when a frozen dataset was named."""
     if params.dataset_path is None:
         return None
     wanted = dataset_import.Params(
-        persona_id=params.persona_id,
-        path=params.dataset_path,
-        name=f"{params.persona_id}/{params.trait_type}",
-        eval_share=params.eval_share,
+        path=params.dataset_path, name=f"{params.persona_id}/{params.trait_type}", eval_share=params.eval_share
     )
-    return await dataset_import.run(wanted, context)
-
-
-def _facts(imported: Decided[dataset_import.Result]) -> DatasetFacts:
-    longest = 0
-    for write in imported.writes:
-        for event in write.events:
-            if isinstance(event, DatasetFrozen):
-                longest = event.longest_row_bytes
-    result = imported.result
-    return DatasetFacts(
-        dataset_id=result.dataset_id,
-        row_kind=result.row_kind,
-        rows=result.rows,
-        eval_rows=result.eval_rows,
-        size_bytes=result.size_bytes,
-        longest_row_bytes=longest,
-    )
+    return await dataset_import.freeze_file(wanted, params.persona_id, context)

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from genomed.commands.context import Context, Decided
+from genomed.commands.lessons import BUCKET_ROWS
 from genomed.entities.bucket import Bucket, bucket_id
 from genomed.entities.configuration import Name, PersonaName
 from genomed.entities.envelope import Write
@@ -32,13 +33,19 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
-    """Raises NotFound for a provider that does not exist, InvalidRequest without a base model."""
+    """Raises NotFound for a provider that does not exist, InvalidRequest without a base model, or for rows that no
+    bucket gives.
+    """
     context.providers.get(params.rule.provider)
     base_model = params.base_model or context.default_base_model
+    problems = []
     if base_model is None:
-        raise InvalidRequest.of(
-            [Problem(field="baseModel", message="is required: the daemon has no default base model")]
-        )
+        problems.append(Problem(field="baseModel", message="is required: the daemon has no default base model"))
+    if params.rule.row_kind not in BUCKET_ROWS:
+        told = f"must be one of {', '.join(BUCKET_ROWS)}: a bucket's examples give no {params.rule.row_kind} rows"
+        problems.append(Problem(field="rule.rowKind", message=told))
+    if base_model is None or problems:
+        raise InvalidRequest.of(problems)
     key = BucketKey(persona_id=params.persona_id, domain=params.domain, base_model=base_model)
     own = bucket_id(key)
     loaded = await context.log.load(f"bucket/{own}")

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from genomed.daemon.settlement import settlement
 from genomed.entities.bucket import Bucket, release
+from genomed.entities.dataset import Dataset
 from genomed.entities.envelope import Write
 from genomed.entities.errors import Internal
 from genomed.entities.events import (
@@ -122,6 +123,11 @@ async def _adoption(at: Conclusion, journal: Journal, verdict: Verdict) -> tuple
         return (), None
     if job.domain is None:
         return (), _not_adopted("no_domain", "the job names no domain, so there is nothing to activate the layer for")
+    dataset = (await journal.load(f"dataset/{job.dataset_id}")).state
+    if isinstance(dataset, Dataset) and dataset.forgotten:
+        return (), _not_adopted(
+            "tainted", f"dataset {job.dataset_id} lost {dataset.forgotten} rows that had to be forgotten"
+        )
     stream = f"genome/{job.persona_id}"
     loaded = await journal.load(stream)
     base_model = job.configuration.model.base_model

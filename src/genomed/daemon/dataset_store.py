@@ -1,71 +1,126 @@
-"""Datasets on disk: one folder each, named by content, made whole or not at all.
+"""Datasets on disk: one folder each, named by content, made whole or not at all; and what can be asked of them.
 
-train.jsonl and eval.jsonl hold the rows, lineage.jsonl says for each row what made it. All file work is in a thread.
+train.jsonl and eval.jsonl hold the rows, lineage.jsonl says for each row what made it. All file work is in a thread
+that ends when nobody waits for it any more. What that work is, other modules say; here it is given its place.
 """
 
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import BinaryIO
+from threading import Lock
+from typing import TypeVar
 
 import anyio.from_thread
 import anyio.to_thread
-import msgspec
-from msgspec import Struct
 
-from genomed.commands.context import FrozenFiles, Lesson, Lineage
-from genomed.daemon.jsonl_import import RowFile
-from genomed.entities.dataset import dataset_id, held_out
-from genomed.entities.errors import Capacity, InvalidRequest, Problem
-from genomed.entities.rows import line_of, row_id
+from genomed.daemon import dataset_drafts, lineage_search
+from genomed.daemon.dataset_erasure import erase_from_segment, erase_rows
+from genomed.daemon.dataset_export import export
+from genomed.daemon.dataset_files import EVAL, LINEAGE, TRAIN, as_lessons, kind_of_rows, line_with, lineage_of, verify
+from genomed.daemon.dataset_freezing import Bench
+from genomed.daemon.dataset_intake import lines_of
+from genomed.daemon.dataset_measures import differing, measured
+from genomed.daemon.dataset_opening import sha256_of
+from genomed.daemon.dataset_reading import RowFile, nothing_reported
+from genomed.daemon.dataset_scratch import Scratch, scratch
+from genomed.daemon.dataset_tokens import token_counter
+from genomed.entities.cleaning import CleaningRules, CleaningStep
+from genomed.entities.dataset_port import (
+    DatasetDiff,
+    DatasetStats,
+    Exported,
+    FoundRow,
+    Freezing,
+    FrozenFiles,
+    FrozenHashes,
+    ImportOptions,
+    Lesson,
+    Lineage,
+    Progress,
+    Segment,
+)
+from genomed.entities.errors import Capacity
 from genomed.entities.types import RowKind
 
-TRAIN, EVAL, LINEAGE = "train.jsonl", "eval.jsonl", "lineage.jsonl"
-
-
-class _Kept(Struct, frozen=True):
-    """A row in the staging file: where its line starts and how long it is, and which group it is of."""
-
-    offset: int
-    size: int
-    group: str
-    origin: str
-    row_id: str
+T = TypeVar("T")
+STAGING = ".staging-"
+FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
 
 class DatasetStore:
-    """Fulfils commands.context.DatasetFolder below one folder."""
+    """Fulfils entities.dataset_port.DatasetFolder below one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._swept = False
+        self._sweeping = Lock()
 
     async def freeze(
-        self, lessons: Sequence[Lesson], *, persona_id: str, row_kind: RowKind, eval_share: float, seed: int
+        self,
+        lessons: Sequence[Lesson],
+        how: Freezing,
+        *,
+        segments: Sequence[str] = (),
+        draft_id: str | None = None,
+        progress: Progress | None = None,
     ) -> FrozenFiles:
-        def work() -> FrozenFiles:
-            with self._staging() as staging:
-                kept, duplicates = _stage(staging, lessons)
-                return self._publish(staging, kept, duplicates, persona_id, row_kind, eval_share, seed)
+        def work(bench: Bench, staging: Path) -> FrozenFiles:
+            self._take(bench, lessons, how, segments, draft_id, progress or nothing_reported)
+            return bench.published(staging / "made", how.row_kind, bench.cleaned(how.row_kind))
 
-        return await anyio.to_thread.run_sync(work)
+        return await self._benched(how, work)
+
+    async def rehearse(
+        self, lessons: Sequence[Lesson], how: Freezing, *, segments: Sequence[str] = (), draft_id: str | None = None
+    ) -> FrozenFiles:
+        def work(bench: Bench, staging: Path) -> FrozenFiles:
+            self._take(bench, lessons, how, segments, draft_id, nothing_reported)
+            steps = bench.cleaned(how.row_kind)
+            return bench.published(staging / "made", how.row_kind, steps, below=staging)
+
+        return await self._benched(how, work)
 
     async def import_file(
-        self, path: str, *, persona_id: str, row_kind: RowKind | None, eval_share: float, seed: int
-    ) -> tuple[RowKind, FrozenFiles]:
-        def work() -> tuple[RowKind, FrozenFiles]:
-            with self._staging() as staging:
-                rows = RowFile(Path(path), row_kind, still_wanted=anyio.from_thread.check_cancelled)
-                kept, duplicates = _stage(staging, rows.lessons())
-                kind = rows.finished()
-                files = self._publish(staging, kept, duplicates, persona_id, kind, eval_share, seed)
-                return kind, files
+        self, path: str, options: ImportOptions, how: Freezing, *, progress: Progress | None = None
+    ) -> tuple[Segment, FrozenFiles]:
+        def work(bench: Bench, staging: Path) -> tuple[Segment, FrozenFiles]:
+            file = self._file(path, options, progress)
+            bench.take(file.lessons())
+            kind = file.finished()
+            files = bench.published(staging / "made", kind, bench.cleaned(kind))
+            return _described(file, path, kind, files), files
 
-        return await anyio.to_thread.run_sync(work)
+        return await self._benched(how, work)
+
+    async def add_segment(
+        self, draft_id: str, path: str, options: ImportOptions, *, progress: Progress | None = None
+    ) -> Segment:
+        def work(workbench: Scratch, staging: Path) -> Segment:
+            file = self._file(path, options, progress)
+            return dataset_drafts.add_segment(workbench, file, Path(path), staging=staging, draft=self._draft(draft_id))
+
+        return await self._staged(work)
+
+    async def examine(self, path: str, options: ImportOptions, *, rules: CleaningRules) -> tuple[Segment, DatasetStats]:
+        how = Freezing(persona_id="", row_kind=options.row_kind or RowKind.CHAT, eval_share=0, seed=0, rules=rules)
+
+        def work(bench: Bench, staging: Path) -> tuple[Segment, DatasetStats]:
+            file = self._file(path, options, None)
+            bench.take(file.lessons())
+            kind = file.finished()
+            files = bench.published(staging / "made", kind, bench.cleaned(kind), below=staging)
+            beside = staging / "measures"
+            beside.mkdir(mode=0o700)
+            with scratch(beside, anyio.from_thread.check_cancelled) as workbench:
+                counter, _ = token_counter(rules.tokenizer)
+                stats = measured(workbench, staging / files.dataset_id, kind, counter)
+            return _described(file, path, kind, files), stats
+
+        return await self._benched(how, work)
 
     async def preview(self, dataset_id: str, *, limit: int) -> list[str]:
         def work() -> list[str]:
@@ -76,8 +131,94 @@ class DatasetStore:
 
     async def lineage(self, dataset_id: str, *, after: int, limit: int) -> list[Lineage]:
         def work() -> list[Lineage]:
-            with (self._folder / dataset_id / LINEAGE).open("rb") as lines:
-                return [msgspec.json.decode(line, type=Lineage) for line in islice(lines, after, after + limit)]
+            return list(islice(lineage_of(self._folder / dataset_id / LINEAGE), after, after + limit))
+
+        return await anyio.to_thread.run_sync(work)
+
+    async def find_row(self, dataset_id: str, row_id: str) -> FoundRow | None:
+        def work() -> FoundRow | None:
+            folder = self._folder / dataset_id
+            for entry in lineage_of(folder / LINEAGE):
+                if entry.row_id == row_id:
+                    side = folder / (EVAL if entry.held_out else TRAIN)
+                    return FoundRow(lineage=entry, line=None if entry.forgotten else line_with(side, row_id))
+            return None
+
+        return await anyio.to_thread.run_sync(work)
+
+    async def export(
+        self, dataset_id: str, path: str, written_as: str, *, held_out: bool, progress: Progress | None = None
+    ) -> Exported:
+        def work() -> Exported:
+            folder = self._folder / dataset_id
+            side = folder / (EVAL if held_out else TRAIN)
+            size = side.stat().st_size
+
+            def looked(done: int) -> None:
+                anyio.from_thread.check_cancelled()
+                (progress or nothing_reported)(done, size)
+
+            return export(side, Path(path), written_as, kind_of_rows(folder), looked)
+
+        return await anyio.to_thread.run_sync(work)
+
+    async def diff(self, first: str, second: str) -> DatasetDiff:
+        one, other = (self._folder / dataset / LINEAGE for dataset in (first, second))
+        return await self._staged(lambda workbench, _: differing(workbench, one, other))
+
+    async def stats(self, dataset_id: str, *, tokenizer: str | None) -> DatasetStats:
+        folder = self._folder / dataset_id
+
+        def work(workbench: Scratch, _: Path) -> DatasetStats:
+            return measured(workbench, folder, kind_of_rows(folder), token_counter(tokenizer)[0])
+
+        return await self._staged(work)
+
+    async def check(self, dataset_id: str, rules: CleaningRules, *, frozen: FrozenHashes) -> tuple[CleaningStep, ...]:
+        folder = self._folder / dataset_id
+        how = Freezing(persona_id="", row_kind=frozen.row_kind, eval_share=0, seed=0, rules=rules)
+
+        def work(bench: Bench, _: Path) -> tuple[CleaningStep, ...]:
+            verify(folder, frozen)
+            for name in (TRAIN, EVAL):
+                bench.take(as_lessons(lines_of(folder / name, anyio.from_thread.check_cancelled), frozen.row_kind))
+            return bench.cleaned(frozen.row_kind)
+
+        return await self._benched(how, work)
+
+    async def forget(self, dataset_id: str, rows: Sequence[str]) -> int:
+        def work() -> int:
+            self._sweep()
+            return erase_rows(self._folder / dataset_id, frozenset(rows))
+
+        return await anyio.to_thread.run_sync(work)
+
+    async def forget_in_draft(self, draft_id: str, segments: Sequence[str], rows: Sequence[str]) -> int:
+        def work() -> int:
+            draft = self._draft(draft_id)
+            return sum(erase_from_segment(draft, sha256, frozenset(rows)) for sha256 in segments)
+
+        return await anyio.to_thread.run_sync(work)
+
+    async def discard_segment(self, draft_id: str, sha256: str, *, made_before_us: int) -> bool:
+        def work() -> bool:
+            try:
+                return dataset_drafts.discard_segment(self._draft(draft_id), sha256, made_before_us=made_before_us)
+            except OSError as error:
+                raise Capacity(f"the file could not be erased: {error.strerror}") from error
+
+        return await anyio.to_thread.run_sync(work)
+
+    async def rows_from(self, dataset_id: str, origins: frozenset[str]) -> list[str]:
+        return await anyio.to_thread.run_sync(lineage_search.rows_from, self._folder / dataset_id / LINEAGE, origins)
+
+    async def rows_there(self, dataset_id: str, rows: frozenset[str]) -> Mapping[str, Lineage]:
+        return await anyio.to_thread.run_sync(lineage_search.rows_there, self._folder / dataset_id / LINEAGE, rows)
+
+    async def folders(self) -> list[str]:
+        def work() -> list[str]:
+            found = self._folder.glob("ds-*") if self._folder.exists() else ()
+            return sorted(folder.name for folder in found)
 
         return await anyio.to_thread.run_sync(work)
 
@@ -88,115 +229,80 @@ class DatasetStore:
         """The training file and the held-out file; whether rows were held out, the log says."""
         return self.train_path(dataset_id), str(self._folder / dataset_id / EVAL)
 
+    def _draft(self, draft_id: str) -> Path:
+        return self._folder / dataset_drafts.DRAFTS / draft_id
+
+    def _file(self, path: str, options: ImportOptions, progress: Progress | None) -> RowFile:
+        wanted = anyio.from_thread.check_cancelled
+        return RowFile(Path(path), options, still_wanted=wanted, progress=progress or nothing_reported)
+
+    def _take(
+        self,
+        bench: Bench,
+        lessons: Sequence[Lesson],
+        how: Freezing,
+        segments: Sequence[str],
+        draft_id: str | None,
+        progress: Progress,
+    ) -> None:
+        """Segments in their order, then lessons in theirs."""
+        draft = self._draft(draft_id or "")
+        total = sum(dataset_drafts.segment_size(draft, sha256) for sha256 in segments)
+        done = 0
+        for sha256 in segments:
+            bench.take(dataset_drafts.segment_lessons(draft, sha256, how.row_kind))
+            done += dataset_drafts.segment_size(draft, sha256)
+            progress(done, total)
+        bench.take(lessons)
+
+    async def _benched(self, how: Freezing, work: Callable[[Bench, Path], T]) -> T:
+        return await self._staged(lambda made, staging: work(Bench(made, how, datasets=self._folder), staging))
+
+    async def _staged(self, work: Callable[[Scratch, Path], T]) -> T:
+        """In a thread, with a workbench that is gone afterwards."""
+
+        def staged() -> T:
+            with self._staging() as staging, scratch(staging, anyio.from_thread.check_cancelled) as made:
+                return work(made, staging)
+
+        return await anyio.to_thread.run_sync(staged)
+
     @contextmanager
     def _staging(self) -> Iterator[Path]:
         """A folder of its own beside the datasets; gone afterwards, whatever happened."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        staging = Path(mkdtemp(prefix=".staging-", dir=self._folder))
+        self._sweep()
+        staging = Path(mkdtemp(prefix=STAGING, dir=self._folder))
         try:
             yield staging
         except OSError as error:
             raise Capacity(f"the dataset could not be written: {error.strerror}") from error
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in FULL_CODES:
+                raise
+            raise Capacity(f"the dataset could not be written: {error}") from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def _publish(
-        self,
-        staging: Path,
-        kept: Sequence[_Kept],
-        duplicates: int,
-        persona_id: str,
-        row_kind: RowKind,
-        eval_share: float,
-        seed: int,
-    ) -> FrozenFiles:
-        if not kept:
-            raise InvalidRequest.of([Problem(field="path", message="holds no rows")])
-        made = staging / "made"
-        made.mkdir(mode=0o700)
-        sides = held_out([row.group for row in kept], share=eval_share, seed=seed)
-        train = _written(staging, made / TRAIN, [row for row, out in zip(kept, sides, strict=True) if not out])
-        held_rows = [row for row, out in zip(kept, sides, strict=True) if out]
-        held = _written(staging, made / EVAL, held_rows) if held_rows else None
-        lineage = _lineage(made / LINEAGE, kept, sides)
-        own = dataset_id(persona_id=persona_id, row_kind=row_kind, train_sha256=train, eval_sha256=held)
-        frozen = FrozenFiles(
-            dataset_id=own,
-            rows=sides.count(False),
-            eval_rows=sides.count(True),
-            train_sha256=train,
-            eval_sha256=held,
-            lineage_sha256=lineage,
-            size_bytes=sum(row.size for row in kept),
-            longest_row_bytes=max(row.size for row in kept),
-            duplicates=duplicates,
-        )
-        _rename(made, self._folder / own)
-        return frozen
+    def _sweep(self) -> None:
+        """Once: what a daemon that was killed left behind, which holds rows that nobody would ever forget."""
+        with self._sweeping:  # nobody may begin below what is being swept
+            if not self._swept:
+                for left in self._folder.glob(f"{STAGING}*"):
+                    shutil.rmtree(left, ignore_errors=True)
+                self._swept = True
 
 
-def _stage(staging: Path, lessons: Iterable[Lesson]) -> tuple[list[_Kept], int]:
-    """Write every row once, in order; equal rows are counted, not kept."""
-    kept: list[_Kept] = []
-    seen: set[bytes] = set()
-    duplicates = offset = 0
-    with (staging / "rows").open("wb") as out:
-        for lesson in lessons:
-            identity = row_id(lesson.row)
-            digest = bytes.fromhex(identity)
-            if digest in seen:
-                duplicates += 1
-                continue
-            seen.add(digest)
-            line = line_of(lesson.row, identity)
-            out.write(line)
-            kept.append(_Kept(offset, len(line), lesson.group, lesson.origin, identity))
-            offset += len(line)
-    return kept, duplicates
-
-
-def _written(staging: Path, path: Path, rows: Sequence[_Kept]) -> str:
-    """The rows as one synced file; its sha256."""
-    digest = sha256()
-    with (staging / "rows").open("rb") as source, path.open("wb") as out:
-        for row in rows:
-            source.seek(row.offset)
-            line = source.read(row.size)
-            digest.update(line)
-            out.write(line)
-        _sync(out)
-    return digest.hexdigest()
-
-
-def _lineage(path: Path, kept: Sequence[_Kept], sides: Sequence[bool]) -> str:
-    digest = sha256()
-    with path.open("wb") as out:
-        for row, out_of_training in zip(kept, sides, strict=True):
-            entry = Lineage(row_id=row.row_id, origin=row.origin, group=row.group, held_out=out_of_training)
-            line = msgspec.json.encode(entry) + b"\n"
-            digest.update(line)
-            out.write(line)
-        _sync(out)
-    return digest.hexdigest()
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _rename(made: Path, target: Path) -> None:
-    """Put the folder in place, durably; one that is there already has the same content by its name."""
-    if target.exists():
-        return
-    _sync_folder(made)
-    made.rename(target)
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _described(file: RowFile, path: str, kind: RowKind, files: FrozenFiles) -> Segment:
+    """A file that went straight into a dataset, as a segment would be described."""
+    return Segment(
+        sha256=files.train_sha256,
+        rows=files.rows + files.eval_rows,
+        size_bytes=files.size_bytes,
+        row_kind=kind,
+        format=file.format,
+        file_name=Path(path).name,
+        file_sha256=sha256_of(Path(path)),
+        duplicates=files.duplicates,
+        losses=file.losses,
+    )

@@ -119,9 +119,10 @@ class Journal:
     async def blob(self, sha256: str) -> bytes | None:
         return await self._reader.blob(sha256)
 
-    async def erase_blob(self, sha256: str) -> None:
-        """The body is gone from the file and its WAL; that it was there stays known. Erasing twice is harmless."""
-        await self._writer.exclusive("erase", [(ERASE_BLOB, [(self._now_us(), sha256)])], scrub=True)
+    async def erase_blob(self, *hashes: str) -> None:
+        """The bodies are gone from the file and its WAL; that they were there stays known. Twice is harmless."""
+        now_us = self._now_us()
+        await self._writer.exclusive("erase", [(ERASE_BLOB, [(now_us, one) for one in hashes])], scrub=True)
 
     async def receipt(self, key: str) -> Receipt | None:
         return await self._reader.receipt(key)

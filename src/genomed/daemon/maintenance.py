@@ -10,6 +10,7 @@ from genomed.daemon.courier import Courier
 from genomed.daemon.journal import Journal
 from genomed.entities.envelope import Head
 from genomed.entities.errors import Internal, InvalidRequest, Problem
+from genomed.entities.forgetting import Forgetting
 from genomed.entities.job import Job
 from genomed.entities.log_report import VerifyReport
 
@@ -54,6 +55,16 @@ class DaemonMaintenance:
                 if not wanted(job):
                     await self._journal.wait_beyond(position)
         return job
+
+    async def forgotten(self, forget_id: str, *, timeout_s: float) -> bool:
+        with anyio.move_on_after(timeout_s):
+            while True:
+                position = self._journal.head().position
+                state = (await self._journal.load(f"forget/{forget_id}")).state
+                if isinstance(state, Forgetting) and state.carried_us is not None:
+                    return True
+                await self._journal.wait_beyond(position)
+        return False
 
     async def _job(self, job_id: str) -> Job:
         state = (await self._journal.load(f"job/{job_id}")).state

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 
 from genomed.entities.envelope import Envelope
-from genomed.entities.journal_port import SideWrite
+from genomed.entities.journal_port import SideWrite, SqlValue
 
 State = TypeVar("State")
 
@@ -30,6 +30,11 @@ def fold_of(state_type: type[State], evolve: Callable[[State | None, Envelope], 
         return evolve(state, envelope)
 
     return Fold(state_type=state_type, evolve=checked)
+
+
+def write(sql: str, *row: SqlValue) -> SideWrite:
+    """One statement for one row."""
+    return SideWrite(sql=sql, rows=(row,))
 
 
 class ReadModels(Protocol):

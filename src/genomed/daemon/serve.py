@@ -68,8 +68,12 @@ async def _run(settings: Settings, journal: Journal, listening: socket.socket, s
         tasks.start_soon(parts.triggers.run)
         tasks.start_soon(parts.deployments.run)
         tasks.start_soon(parts.withdrawals.run)
+        tasks.start_soon(parts.forgetter.run)
+        tasks.start_soon(parts.self_tasks.run)
+        tasks.start_soon(parts.recipe_runs.run)
         await _listen(application, listening, stopping, settings)
         tasks.cancel_scope.cancel()
+    await parts.models.close()
     await parts.providers.close()
 
 

@@ -7,12 +7,16 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from genomed.adapters import traces
 from genomed.entities.budget import Budget
 from genomed.entities.checking import convert, problems
 from genomed.entities.configuration import REFERENCE
 from genomed.entities.errors import InvalidRequest, Problem
+from genomed.entities.gaps import Gates
+from genomed.entities.language_model import ModelSettings, settings_complaints
 from genomed.entities.locations import data_dir, socket_path
 from genomed.entities.presets import Preset, PromptSet, preset_problems
+from genomed.entities.trace import TraceSettings, trace_settings_complaints
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import Role
 
@@ -75,7 +79,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """providers: one section per provider, read by its adapter; policies: by provider too.
 
     allowed_providers: none named means all. presets, prompts: added to those that ship with the daemon; one of the same
-    name replaces it. budget: the caps, until genome/budget-set sets others.
+    name replaces it. budget: the caps, until genome/budget-set sets others. self_tasks: when gaps
+    open learning tasks. models: what recipes may ask, by the names that they are asked for by. traces: where recorded
+    experience is imported from, by name.
     """
 
     data_dir: str
@@ -90,8 +96,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policies: dict[str, ProviderPolicy] = {}
     secrets: SecretPolicy = SecretPolicy()
     budget: Budget = Budget()
+    self_tasks: Gates = Gates()
     presets: dict[str, Preset] = {}
     prompts: dict[str, PromptSet] = {}
+    models: dict[str, ModelSettings] = {}
+    traces: dict[str, TraceSettings] = {}
 
 
 _FROM_ENVIRONMENT = {
@@ -119,7 +128,13 @@ def load_settings(
     elsewhere = data or environment.get("GENOMED_DATA_DIR")
     merged["socket"] = socket_path(chosen, data=merged["data_dir"] if elsewhere else None)
     settings = convert(merged, Settings)
-    if wrong := [problem for name, preset in settings.presets.items() for problem in preset_problems(name, preset)]:
+    wrong = [problem for name, preset in settings.presets.items() for problem in preset_problems(name, preset)]
+    for name, model in settings.models.items():
+        wrong += [Problem(field=f"models.{name}.{at}", message=what) for at, what in settings_complaints(model)]
+    for name, source in settings.traces.items():
+        told = trace_settings_complaints(source, traces.kinds())
+        wrong += [Problem(field=f"traces.{name}.{at}", message=what) for at, what in told]
+    if wrong:
         raise InvalidRequest.of(wrong)
     return settings
 

@@ -17,6 +17,7 @@ from genomed.entities.experience_events import (
     ExamplesReturned,
     FeedbackGiven,
     InteractionCaptured,
+    LearningAsked,
     TriggerHeldBack,
     TriggerSet,
 )
@@ -75,7 +76,7 @@ class Triggers:
             case FeedbackGiven():
                 state = (await self._journal.load(envelope.stream)).state
                 return {state.bucket_id} if isinstance(state, Interaction) else set()
-            case TriggerSet() | ExamplesConsumed() | ExamplesReturned():
+            case TriggerSet() | ExamplesConsumed() | ExamplesReturned() | LearningAsked():
                 return {envelope.stream.partition("/")[2]}
             case _:
                 return set()

@@ -17,6 +17,7 @@ from genomed.entities.experience_events import (
     ExamplesConsumed,
     ExamplesReserved,
     ExamplesReturned,
+    LearningAsked,
     TriggerHeldBack,
     TriggerSet,
 )
@@ -34,7 +35,10 @@ class Reservation(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Bucket(Struct, frozen=True, kw_only=True, rename="camel"):
-    """failures: reservations returned in a row; each doubles the cooldown. rule null: the daemon's default applies."""
+    """failures: reservations returned in a row; each doubles the cooldown. rule null: the daemon's default applies.
+
+    asked: why somebody wants it to learn soon; null once a job was started for it.
+    """
 
     key: BucketKey
     rule: TriggerRule | None = None
@@ -45,6 +49,7 @@ class Bucket(Struct, frozen=True, kw_only=True, rename="camel"):
     failures: int = 0
     held_back: str | None = None
     held_back_position: int = 0
+    asked: str | None = None
 
 
 @lru_cache(maxsize=4096)
@@ -61,6 +66,8 @@ def evolve(bucket: Bucket | None, event: BucketEvent, *, at_us: int) -> Bucket:
             return replace(bucket or Bucket(key=key), rule=rule, held_back=None)
         case TriggerHeldBack(bucket=key, message=message, through_position=position):
             return replace(bucket or Bucket(key=key), held_back=message, held_back_position=position)
+        case LearningAsked(bucket=key, reason=reason):
+            return replace(bucket or Bucket(key=key), asked=reason, held_back=None)
         case ExamplesReserved(bucket=key):
             held = Reservation(
                 job_id=event.job_id,
@@ -73,6 +80,7 @@ def evolve(bucket: Bucket | None, event: BucketEvent, *, at_us: int) -> Bucket:
                 bucket or Bucket(key=key),
                 reservation=held,
                 held_back=None,
+                asked=None,
                 last_reason=event.reason,
                 last_job_id=event.job_id,
             )

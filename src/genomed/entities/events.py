@@ -7,13 +7,20 @@ layers. What agents tell us is in `experience_events`.
 
 from msgspec import Struct
 
+from genomed.entities.cleaning import CleaningStep
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.deployment_events import DeploymentEvent, LayerCompared, WithdrawalEvent
+from genomed.entities.draft_events import DraftEvent
 from genomed.entities.errors import ErrorBody
 from genomed.entities.experience_events import ExperienceEvent
 from genomed.entities.facts import Artifact, DatasetSource, EffectiveField, Estimate, Judgement, Progress, Verdict
+from genomed.entities.forget_events import DatasetArchived, ForgetEvent, RowsForgotten
 from genomed.entities.provision_events import ProvisionEvent
+from genomed.entities.recipe_events import RecipeEvent, RecipeItemEvent
+from genomed.entities.review_events import ItemEvent, ReviewEvent
+from genomed.entities.self_task_events import SelfTaskEvent
 from genomed.entities.spend_events import SpendEvent
+from genomed.entities.trace_events import TraceEvent
 from genomed.entities.types import EventLevel, JobPhase, JobStatus, RowKind
 
 
@@ -231,7 +238,10 @@ class LateReportIgnored(Struct, frozen=True, kw_only=True, rename="camel", tag="
 class DatasetFrozen(Struct, frozen=True, kw_only=True, rename="camel", tag="dataset.frozen"):
     """A content-addressed version of rows. sizes in bytes; eval rows are held out and never trained on.
 
-    eval_share and split_seed reproduce the split; duplicates and unusable count what was left out.
+    eval_share and split_seed reproduce the split; duplicates and unusable count what was left out. steps: what cleaning
+    did, in order. draft_id, version: of the draft that it is a version of. held_out_with: earlier datasets whose
+    held-out groups are held out here too. self_generated: rows that a recipe wrote. features: `tools`, `weights`, what
+    rows hold beside plain turns.
     """
 
     name: str
@@ -249,6 +259,12 @@ class DatasetFrozen(Struct, frozen=True, kw_only=True, rename="camel", tag="data
     duplicates: int = 0
     unusable: int = 0
     longest_row_bytes: int = 0
+    draft_id: str | None = None
+    version: int | None = None
+    steps: tuple[CleaningStep, ...] = ()
+    held_out_with: tuple[str, ...] = ()
+    self_generated: int = 0
+    features: tuple[str, ...] = ()
 
 
 class LayerPublished(Struct, frozen=True, kw_only=True, rename="camel", tag="layer.published"):
@@ -324,7 +340,20 @@ JobEvent = (
 )
 LayerEvent = LayerPublished | LayerJudged | LayerCompared | WithdrawalEvent
 GenomeEvent = LayerActivated | LayerRolledBack
-Event = JobEvent | DatasetFrozen | LayerEvent | GenomeEvent | DeploymentEvent | ExperienceEvent | SpendEvent
+DatasetEvent = DatasetFrozen | RowsForgotten | DatasetArchived
+CurationEvent = DraftEvent | ReviewEvent | ItemEvent | RecipeEvent | RecipeItemEvent | ForgetEvent
+Event = (
+    JobEvent
+    | DatasetEvent
+    | LayerEvent
+    | GenomeEvent
+    | DeploymentEvent
+    | ExperienceEvent
+    | CurationEvent
+    | SelfTaskEvent
+    | SpendEvent
+    | TraceEvent
+)
 
 
 class UnknownEvent(Struct, frozen=True, kw_only=True):

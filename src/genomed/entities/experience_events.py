@@ -3,6 +3,8 @@
 from msgspec import Struct
 
 from genomed.entities.facts import BucketKey
+from genomed.entities.forget_events import InteractionForgotten
+from genomed.entities.trace import TraceOrigin
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import FeedbackKind
 
@@ -10,7 +12,10 @@ from genomed.entities.types import FeedbackKind
 class InteractionCaptured(Struct, frozen=True, kw_only=True, rename="camel", tag="interaction.captured"):
     """A persona did something. sha256, size_bytes: of the InteractionBody blob.
 
-    expected: the body holds the answer that would have been right, so it is a ready lesson.
+    expected: the body holds the answer that would have been right, so it is a ready lesson. trace: where it was
+    recorded when it was imported; null when the agent told us itself. searched: the body holds a search with its
+    results. person_id: the human whose words they are, as the agent names them; genome/forget goes by it.
+    same: the expected answer is what the persona said. happened_us: when, where the recording knows; null: just now.
     """
 
     bucket_id: str
@@ -19,10 +24,22 @@ class InteractionCaptured(Struct, frozen=True, kw_only=True, rename="camel", tag
     size_bytes: int
     expected: bool = False
     session_id: str | None = None
+    trace: TraceOrigin | None = None
+    searched: bool = False
+    person_id: str | None = None
+    same: bool = False
+    happened_us: int | None = None
 
 
 class FeedbackGiven(Struct, frozen=True, kw_only=True, rename="camel", tag="interaction.feedback_given"):
-    """Somebody judged an interaction. score: 0 to 1. corrected: the body holds the right answer."""
+    """Somebody judged an interaction. score: 0 to 1. corrected: the body holds the right answer.
+
+    metric: the name of what was measured, for boolean and float feedback; value: a float as it was given, on the
+    metric's own scale. episode: the session that was judged as a whole, this interaction with it. result_id: the
+    search result that was clicked or rated. same: the right answer is what the persona said, so there is no pair.
+    annotation_id: of the annotation in a trace system whose judgement this is; a later one with the same id takes its
+    place. judged_us: when the trace system says it was judged.
+    """
 
     feedback_id: str
     kind: FeedbackKind
@@ -32,6 +49,13 @@ class FeedbackGiven(Struct, frozen=True, kw_only=True, rename="camel", tag="inte
     helpful: bool | None = None
     corrected: bool = False
     given_by: str | None = None
+    metric: str | None = None
+    value: float | None = None
+    episode: str | None = None
+    result_id: str | None = None
+    same: bool = False
+    annotation_id: str | None = None
+    judged_us: int | None = None
 
 
 class TriggerSet(Struct, frozen=True, kw_only=True, rename="camel", tag="bucket.trigger_set"):
@@ -42,7 +66,8 @@ class TriggerSet(Struct, frozen=True, kw_only=True, rename="camel", tag="bucket.
 class ExamplesReserved(Struct, frozen=True, kw_only=True, rename="camel", tag="bucket.examples_reserved"):
     """A job took all pending examples up to a log position. reason: why the trigger fired, as a sentence.
 
-    again: a retried job took back those it had returned and nobody else has taken since.
+    again: a retried job took back those it had returned and nobody else has taken since. paired_only: it took those
+    that give a preference pair and left the others to wait.
     """
 
     bucket: BucketKey
@@ -53,6 +78,7 @@ class ExamplesReserved(Struct, frozen=True, kw_only=True, rename="camel", tag="b
     reason_code: str
     reason: str
     again: bool = False
+    paired_only: bool = False
 
 
 class ExamplesConsumed(Struct, frozen=True, kw_only=True, rename="camel", tag="bucket.examples_consumed"):
@@ -68,6 +94,13 @@ class ExamplesReturned(Struct, frozen=True, kw_only=True, rename="camel", tag="b
     reason: str
 
 
+class LearningAsked(Struct, frozen=True, kw_only=True, rename="camel", tag="bucket.learning_asked"):
+    """Somebody wants this bucket to learn soon: as few examples as a job can do with are enough, once."""
+
+    bucket: BucketKey
+    reason: str
+
+
 class TriggerHeldBack(Struct, frozen=True, kw_only=True, rename="camel", tag="bucket.trigger_held_back"):
     """The bucket was ready and no job could be made; message says why. Tried again when something changes."""
 
@@ -76,6 +109,6 @@ class TriggerHeldBack(Struct, frozen=True, kw_only=True, rename="camel", tag="bu
     through_position: int
 
 
-InteractionEvent = InteractionCaptured | FeedbackGiven
-BucketEvent = TriggerSet | ExamplesReserved | ExamplesConsumed | ExamplesReturned | TriggerHeldBack
+InteractionEvent = InteractionCaptured | FeedbackGiven | InteractionForgotten
+BucketEvent = TriggerSet | ExamplesReserved | ExamplesConsumed | ExamplesReturned | LearningAsked | TriggerHeldBack
 ExperienceEvent = InteractionEvent | BucketEvent

@@ -3,6 +3,7 @@
 The fold knows hashes only; the bodies, which hold people's words, are passed in where a lesson is made.
 """
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from msgspec import Struct
@@ -11,7 +12,10 @@ from msgspec.structs import replace
 from genomed.entities.configuration import Scalar
 from genomed.entities.experience_events import FeedbackGiven, InteractionCaptured, InteractionEvent
 from genomed.entities.facts import BucketKey
+from genomed.entities.forget_events import InteractionForgotten
+from genomed.entities.json_value import JsonObject
 from genomed.entities.rows import Message
+from genomed.entities.trace import SearchResult
 from genomed.entities.types import FeedbackKind
 
 USABLE_ABOVE = 0.5
@@ -21,7 +25,9 @@ USABLE_ABOVE = 0.5
 class InteractionBody(Struct, frozen=True, kw_only=True, rename="camel"):
     """What was said and done. salt: random, so that the hash of an erased body cannot be guessed.
 
-    input: the messages the persona answered. thought: never trained on.
+    input: the messages the persona answered. thought: never trained on. tools: JSON descriptions of what the model
+    could call; output_message: its whole answering turn where it called some, output being the words of it.
+    results: what a search showed, best first.
     """
 
     salt: str
@@ -30,6 +36,9 @@ class InteractionBody(Struct, frozen=True, kw_only=True, rename="camel"):
     expected_output: str | None = None
     thought: str | None = None
     context: dict[str, Scalar] = {}
+    tools: tuple[JsonObject, ...] = ()
+    output_message: Message | None = None
+    results: tuple[SearchResult, ...] = ()
 
 
 class FeedbackBody(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -41,22 +50,69 @@ class FeedbackBody(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class FeedbackRecord(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Fields as in the event. A record with a result_id judges that search result, never the interaction."""
+
     feedback_id: str
     kind: FeedbackKind
     sha256: str
     score: float | None
     helpful: bool | None
     corrected: bool
+    metric: str | None = None
+    value: float | None = None
+    episode: str | None = None
+    result_id: str | None = None
+    same: bool = False
+    annotation_id: str | None = None
+    judged_us: int | None = None
+
+    @property
+    def mark(self) -> float | None:
+        """What it says of what it judges, 0 to 1: the score as given, else helpful, else its kind; null: nothing.
+
+        One number, so no judgement approves and rejects at once. Suggestions, questions, comments and numbers on an
+        unknown scale judge nothing.
+        """
+        if self.kind is FeedbackKind.COMMENT:
+            return None
+        if self.score is not None:
+            return self.score
+        if self.helpful is not None:
+            return 1.0 if self.helpful else 0.0
+        match self.kind:
+            case FeedbackKind.APPROVAL:
+                return 1.0
+            case FeedbackKind.CRITIQUE:
+                return 0.0
+            case _:
+                return None
 
 
 class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
+    """happened_us: when, as the recording knows it, else when it was captured. source: the trace system, null: told.
+
+    feedback: what counts. superseded: hashes of what judges said before they changed their minds.
+    """
+
     bucket_id: str
     bucket: BucketKey
     sha256: str
     expected: bool
     session_id: str | None
     captured_us: int
+    forgotten: bool = False
     feedback: tuple[FeedbackRecord, ...] = ()
+    searched: bool = False
+    person_id: str | None = None
+    source: str | None = None
+    same: bool = False
+    happened_us: int = 0
+    superseded: tuple[str, ...] = ()
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        """The hashes of all that was said: by the persona, and by its judges."""
+        return (self.sha256, *(feedback.sha256 for feedback in self.feedback), *self.superseded)
 
     @property
     def correction(self) -> FeedbackRecord | None:
@@ -67,32 +123,47 @@ class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
     def quality(self) -> float | None:
         """0 to 1 of the answer that would be learned; null while nobody judged it.
 
-        A right answer given by the judge or the capture counts 1. Otherwise the mean of: scores as given,
-        approval or helpful 1, critique or not helpful 0. Suggestions and questions judge nothing.
+        A right answer given by the judge or the capture counts 1. Otherwise the mean of the marks.
         """
         if self.expected or self.correction is not None:
             return 1.0
-        marks = [mark for mark in map(_mark, self.feedback) if mark is not None]
-        return sum(marks) / len(marks) if marks else None
+        return mean_mark(one for one in self.feedback if one.result_id is None)
+
+    @property
+    def outcome(self) -> float | None:
+        """How the whole session went, 0 to 1, as far as this interaction was judged with it."""
+        return mean_mark(one for one in self.feedback if one.episode is not None)
 
     @property
     def usable(self) -> bool:
+        if self.forgotten or self.searched:
+            return False
         quality = self.quality
         return quality is None or quality >= USABLE_ABOVE
 
+    @property
+    def approved(self) -> bool:
+        quality = self.quality
+        return self.usable and quality is not None
 
-def _mark(feedback: FeedbackRecord) -> float | None:
-    if feedback.score is not None:
-        return feedback.score
-    if feedback.helpful is not None:
-        return 1.0 if feedback.helpful else 0.0
-    match feedback.kind:
-        case FeedbackKind.APPROVAL:
-            return 1.0
-        case FeedbackKind.CRITIQUE:
-            return 0.0
-        case _:
-            return None
+    @property
+    def rejected(self) -> bool:
+        quality = self.quality
+        return not (self.forgotten or self.searched) and quality is not None and quality < USABLE_ABOVE
+
+    @property
+    def paired(self) -> bool:
+        """It has a right answer that is not what the persona said: one to prefer, and one to prefer it to."""
+        if self.forgotten or self.searched:
+            return False
+        right = self.correction
+        return not right.same if right is not None else self.expected and not self.same
+
+
+def mean_mark(feedback: Iterable[FeedbackRecord]) -> float | None:
+    """Null where none of them judges anything."""
+    marks = [mark for mark in (one.mark for one in feedback) if mark is not None]
+    return sum(marks) / len(marks) if marks else None
 
 
 def evolve(interaction: Interaction | None, event: InteractionEvent, *, at_us: int) -> Interaction:
@@ -106,21 +177,49 @@ def evolve(interaction: Interaction | None, event: InteractionEvent, *, at_us: i
                 expected=event.expected,
                 session_id=event.session_id,
                 captured_us=at_us,
+                searched=event.searched,
+                person_id=event.person_id,
+                source=None if event.trace is None else event.trace.source,
+                same=event.same,
+                happened_us=at_us if event.happened_us is None else event.happened_us,
             )
         case FeedbackGiven():
             if interaction is None:
                 raise ValueError("an interaction's stream opens with interaction.captured")
-            record = FeedbackRecord(
-                feedback_id=event.feedback_id,
-                kind=event.kind,
-                sha256=event.sha256,
-                score=event.score,
-                helpful=event.helpful,
-                corrected=event.corrected,
-            )
-            return replace(interaction, feedback=(*interaction.feedback, record))
+            return _judged(interaction, _record(event))
+        case InteractionForgotten():
+            if interaction is None:
+                raise ValueError("an interaction's stream opens with interaction.captured")
+            return replace(interaction, forgotten=True)
         case _:
             assert_never(event)
+
+
+def _judged(interaction: Interaction, record: FeedbackRecord) -> Interaction:
+    """A judge who changed an annotation has one voice, the latest."""
+    own = record.annotation_id
+    before = () if own is None else tuple(one for one in interaction.feedback if one.annotation_id == own)
+    kept = tuple(one for one in interaction.feedback if one not in before)
+    superseded = (*interaction.superseded, *(one.sha256 for one in before))
+    return replace(interaction, feedback=(*kept, record), superseded=superseded)
+
+
+def _record(event: FeedbackGiven) -> FeedbackRecord:
+    return FeedbackRecord(
+        feedback_id=event.feedback_id,
+        kind=event.kind,
+        sha256=event.sha256,
+        score=event.score,
+        helpful=event.helpful,
+        corrected=event.corrected,
+        metric=event.metric,
+        value=event.value,
+        episode=event.episode,
+        result_id=event.result_id,
+        same=event.same,
+        annotation_id=event.annotation_id,
+        judged_us=event.judged_us,
+    )
 
 
 def right_answer(body: InteractionBody, correction: FeedbackBody | None) -> str:

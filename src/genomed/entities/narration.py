@@ -9,8 +9,14 @@ from genomed.entities import events as e
 from genomed.entities import experience_events as x
 from genomed.entities import provision_events as p
 from genomed.entities import spend_events as s
+from genomed.entities.draft_narration import draft_line
 from genomed.entities.event_codec import type_of
 from genomed.entities.facts import Judgement, Progress
+from genomed.entities.forget_narration import forget_line
+from genomed.entities.recipe_narration import recipe_line
+from genomed.entities.review_narration import review_line
+from genomed.entities.self_task_narration import task_line
+from genomed.entities.trace_events import TraceImported
 from genomed.entities.types import EventLevel
 
 
@@ -21,7 +27,7 @@ class Sentence(Struct, frozen=True, kw_only=True):
 
 def narrate(event: e.Event | e.UnknownEvent) -> Sentence:
     """What happened, in one sentence. Every event has one; unknown ones are named by their type."""
-    for part in (_job_start, _provision, _job_run, _job_end, _experience, _layers, _deployments, _spend):
+    for part in (_job_start, _provision, _job_run, _job_end, _experience, _layers, _deployments, _spend, _curation):
         sentence = part(event)
         if sentence is not None:
             return sentence
@@ -200,8 +206,13 @@ def _experience(event: e.Event | e.UnknownEvent) -> Sentence | None:
             return _info(f"examples of {event.job_id} consumed")
         case x.ExamplesReturned():
             return _info(f"examples of {event.job_id} returned: {event.reason}")
+        case x.LearningAsked():
+            return _info(f"asked to learn soon: {event.reason}")
         case x.TriggerHeldBack():
             return _warning(f"trigger held back: {event.message}")
+        case TraceImported():
+            new = f"{event.interactions} interactions and {event.feedback} judgements are new"
+            return _info(f"{event.spans} spans of {event.source} read: {new}")
         case _:
             return None
 
@@ -283,3 +294,8 @@ def _layers(event: e.Event | e.UnknownEvent) -> Sentence | None:
             return _warning(f"{event.type}: an event of a newer build")
         case _:
             return None
+
+
+def _curation(event: e.Event | e.UnknownEvent) -> Sentence | None:
+    lines = (line_of(event) for line_of in (review_line, draft_line, recipe_line, forget_line, task_line))
+    return next((_info(line) for line in lines if line is not None), None)

@@ -4,7 +4,7 @@ Each docstring states the law that the contract tests check.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -272,6 +272,17 @@ class Serving(Protocol):
 
     async def answer(self, model: str, prompt: Sequence[Message], *, max_tokens: int) -> Answer:
         """One chat completion. Raises Transient, ProviderRejected or MissingCredentials."""
+        ...
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A provider that keeps people's words beside its jobs, on this machine, and can erase them. Not part of the
+    contract: who keeps none need not say so.
+    """
+
+    async def forget(self, job_id: str) -> int:
+        """Erase judged answers and the like; how many files went or were rewritten. Twice is harmless."""
         ...
 
 

@@ -3,12 +3,19 @@
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from genomed.entities.bucket import Bucket
-from genomed.entities.trigger_rule import TriggerRule
+from genomed.entities.method_choice import Method, MethodChoice, MethodCounts, choose_method
+from genomed.entities.trigger_rule import MethodRule, TriggerRule
+from genomed.entities.types import RowKind
 
 MAX_COOLDOWN_S = 86_400.0
 """A bucket whose jobs keep failing waits twice as long each time, a day at most."""
+
+
+FEWEST_EXAMPLES = 10
+"""Below this neither training nor the verdict on held-out rows means anything (the rule's own lower limit)."""
 
 
 class ReadinessCode(StrEnum):
@@ -16,6 +23,7 @@ class ReadinessCode(StrEnum):
     HIGH_QUALITY = "high_quality"
     LONGEST_WAIT = "longest_wait"
     MANUAL_FLUSH = "manual_flush"
+    ASKED = "asked"
     COLLECTING = "collecting"
     DISABLED = "disabled"
     RUNNING_JOB = "running_job"
@@ -24,22 +32,45 @@ class ReadinessCode(StrEnum):
 
 
 class ExampleCounts(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What waits in a bucket. usable excludes what was judged too poor. oldest_us: of the oldest usable one."""
+    """What waits in a bucket. usable excludes what was judged too poor. oldest_us: of the oldest usable one.
+
+    approved: usable ones that somebody judged. paired: those that give a preference pair.
+    """
 
     usable: int
     high_quality: int
     unusable: int
     oldest_us: int | None
     through_position: int
+    approved: int = 0
+    paired: int = 0
 
 
 class Readiness(Struct, frozen=True, kw_only=True, rename="camel"):
-    """code and reason say why the trigger fires or what it waits for; check_again_us: when time alone may change it."""
+    """code and reason say why the trigger fires or what it waits for; check_again_us: when time alone may change it.
+
+    row_kind: what it makes of the examples when it fires; null while it does not.
+    """
 
     ready: bool
     code: ReadinessCode
     reason: str
     check_again_us: int | None = None
+    row_kind: RowKind | None = None
+
+
+TRIGGERED = (Method.DPO, Method.SFT)
+"""What a bucket's examples can become: searches wait in no bucket."""
+
+
+def chosen_method(counts: ExampleCounts) -> MethodChoice:
+    """For rules whose method is `auto`."""
+    return choose_method(MethodCounts(approved=counts.approved, pairs=counts.paired), among=TRIGGERED)
+
+
+def row_kind_of(rule: TriggerRule, counts: ExampleCounts) -> RowKind | None:
+    """What a job of this bucket would learn from; None where `auto` has too little of everything."""
+    return rule.row_kind if rule.method is MethodRule.FIXED else chosen_method(counts).row_kind
 
 
 def cooldown_s(rule: TriggerRule, failures: int) -> float:
@@ -68,7 +99,26 @@ def readiness(bucket: Bucket | None, rule: TriggerRule, counts: ExampleCounts, *
                     reason=f"cooling down after job {bucket.last_job_id} for {left:.0f} s more",
                     check_again_us=until,
                 )
-    return _conditions(rule, counts, now_us)
+        if bucket.asked is not None and counts.usable >= FEWEST_EXAMPLES:
+            asked = Readiness(ready=True, code=ReadinessCode.ASKED, reason=bucket.asked)
+            return _with_method(rule, counts, asked)
+    return _with_method(rule, counts, _conditions(rule, counts, now_us))
+
+
+def _with_method(rule: TriggerRule, counts: ExampleCounts, found: Readiness) -> Readiness:
+    """What is ready needs a method; with `auto` it may still have to wait for one, and then no time alone brings it."""
+    if rule.method is MethodRule.FIXED:
+        return replace(found, row_kind=rule.row_kind) if found.ready else found
+    choice = chosen_method(counts)
+    if not choice.ready:
+        but = ", but not for a method" if found.ready else ""
+        reason = f"{found.reason}{but}; {'; '.join(choice.missing)}"
+        return Readiness(ready=False, code=ReadinessCode.COLLECTING, reason=reason)
+    if not found.ready:
+        return found
+    enough = next(one for one in choice.progress if one.method is choice.method)
+    reason = f"{found.reason}; {choice.method} on {choice.row_kind} rows: {enough.have} of {enough.want} are there"
+    return replace(found, reason=reason, row_kind=choice.row_kind)
 
 
 def _conditions(rule: TriggerRule, counts: ExampleCounts, now_us: int) -> Readiness:

@@ -1,5 +1,6 @@
 """The rule by which a bucket starts a job by itself. Numbers: reference/continuum.md b.1 and the issue."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -12,6 +13,14 @@ from genomed.entities.configuration import (
     ScheduleSection,
 )
 from genomed.entities.types import RowKind, TrainingMethod
+
+
+class MethodRule(StrEnum):
+    """fixed: rows are of the rule's row_kind. auto: chat or preference, whichever there is enough for."""
+
+    FIXED = "fixed"
+    AUTO = "auto"
+
 
 YEAR_S = 31_536_000
 """The longest wait of a rule: beyond it nobody waits, and microseconds stay countable."""
@@ -32,6 +41,7 @@ class TriggerRule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
 
     Ready when usable examples reach min_examples, or high-quality ones (quality above high_quality_above) reach
     high_quality_examples, or the oldest has waited max_wait_s with at least wait_min_examples there. Times in seconds.
+    method auto: it waits until there is enough for a method, and takes that one's rows instead of row_kind.
     held_out_share: of the examples, never trained on, for the verdict. LoRA rate 2e-4: ten times the full-tuning
     default (reference/local-training.md section 2).
     """
@@ -47,4 +57,5 @@ class TriggerRule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
     held_out_share: Annotated[float, Meta(ge=0.05, le=0.5)] = 0.2
     provider: str = "local"
     row_kind: RowKind = RowKind.CHAT
+    method: MethodRule = MethodRule.FIXED
     template: TrainingTemplate = TrainingTemplate()

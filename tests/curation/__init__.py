@@ -1,0 +1,1 @@
+"""Tests of what makes rows fit to be trained on."""
