@@ -71,6 +71,7 @@ def test_no_object_ever_breaks_a_format(kind: str, objects: list[dict[str, Any]]
     for one in objects:
         form.note(one)
     told = [span for one in objects for span in form.spans(one)]
+    told += form.file_ended()
     told += form.rest()
     assert all(isinstance(one, Span | Unreadable) for one in told)
 
@@ -79,7 +80,7 @@ def told_of(kind: str, *objects: dict[str, Any]) -> list[Span | Unreadable]:
     form = FORMATS[kind][0]()
     for one in objects:
         form.note(one)
-    return [*(span for one in objects for span in form.spans(one)), *form.rest()]
+    return [*(span for one in objects for span in form.spans(one)), *form.file_ended(), *form.rest()]
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -231,6 +231,6 @@ async def test_words_that_are_forgotten_while_they_are_frozen_end_up_in_no_datas
         reply = await quiet.execute("dataset-freeze", {"draftId": draft_id})
     assert isinstance(reply.error, ErrorBody)
     assert (reply.error.kind, "forgotten" in reply.error.message) == ("conflict", True)
-    assert "4" not in answers(quiet, made[0])
+    assert not (quiet.data_dir / "datasets" / made[0]).exists()
     assert (await quiet.call("dataset-list", {"only": "frozen"}))["datasets"] == []
     assert answers(quiet, (await frozen(quiet, draft_id))["datasetId"]) == {"0", "2", "6", "8"}

@@ -8,6 +8,7 @@ import pytest
 from tests.commands.importing import captured, importing, words
 from tests.daemon.daemon_rig import Json, Rig, write_rows
 
+from genomed.commands import trace_places
 from genomed.commands.context import Caller
 from genomed.entities.experience_events import FeedbackGiven, InteractionCaptured
 from genomed.entities.trace_events import TraceImported
@@ -240,6 +241,28 @@ async def test_langfuse_blobs_and_tables_are_read_in_their_own_naming(tmp_path: 
         assert (await words(rig, table))["output"] == "2"
 
 
+@pytest.mark.parametrize("written", [lambda told: told, json.dumps])
+async def test_a_langfuse_generation_that_only_calls_a_tool_is_taken_with_it(tmp_path: Path, written: Any) -> None:
+    call = json.dumps({"id": "c1", "name": "weather", "arguments": '{"city":"Bonn"}', "type": "function"})
+    described = {"weather": json.dumps({"description": "now", "parameters": {"type": "object"}})}
+    seen = {
+        "id": "o1",
+        "trace_id": "t1",
+        "type": "GENERATION",
+        "input": json.dumps([{"role": "user", "content": "Weather?"}]),
+        "output": "",
+        "tool_calls": written([call]),
+        "tool_definitions": written(described),
+    }
+    path = write_rows(tmp_path / "observations.jsonl", [seen])
+    async with importing(tmp_path) as rig:
+        assert (await brought(rig, "langfuse_export", path))["skipped"] == {}
+        [(_, state)] = await captured(rig)
+        said = await words(rig, state)
+        assert said["outputMessage"]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"city":"Bonn"}'}
+        assert said["tools"][0]["function"]["name"] == "weather"
+
+
 async def test_chat_logs_give_a_span_for_every_turn_of_the_persona(tmp_path: Path) -> None:
     async with importing(tmp_path) as rig:
         answer = await brought(rig, "chat_log", GOLDEN / "chat-lines.jsonl")
@@ -248,6 +271,43 @@ async def test_chat_logs_give_a_span_for_every_turn_of_the_persona(tmp_path: Pat
         assert sorted(said) == [("a", "hi\nhow can I help?"), ("b", "4"), ("b", "welcome")]
         answer = await brought(rig, "chat_log", GOLDEN / "chat-conversations.json")
         assert (answer["interactions"], answer["skipped"]) == (2, {"no_input": 1})
+
+
+SAID = [{"role": role, "content": text} for role, text in [("user", "hi"), ("ada", "hello"), ("user", "2+2?")]]
+TURNS = [*SAID, {"role": "assistant", "content": "4"}]
+
+
+@pytest.mark.parametrize(
+    ("written", "answers"),
+    [
+        (json.dumps(TURNS), 2),
+        (json.dumps(TURNS, indent=2), 2),
+        (json.dumps([TURNS, TURNS[2:]]), 3),
+        (json.dumps([TURNS, TURNS[2:]], indent=2), 3),
+        ("".join(json.dumps(one) + "\n" for one in TURNS), 2),
+        ("".join(json.dumps(one) + "\n" for one in (TURNS, TURNS[2:])), 3),
+        (json.dumps(TURNS) + "\n", 2),
+    ],
+)
+async def test_turns_without_a_session_are_a_conversation_per_list_and_file(
+    tmp_path: Path, written: str, answers: int
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.json").write_text(written, encoding="utf-8")
+    (tmp_path / "logs" / "b.json").write_text(json.dumps([{"role": "bot", "content": "x"}]), encoding="utf-8")
+    async with importing(tmp_path) as rig:
+        answer = await brought(rig, "chat_log", tmp_path / "logs")
+        assert (answer["interactions"], answer["skipped"]) == (answers, {"no_input": 1})
+        found = [(state.session_id, (await words(rig, state))["output"]) for _, state in await captured(rig)]
+        assert found[:2] == [(None, "hello"), (None, "4")]
+
+
+async def test_a_table_of_phoenix_is_refused_with_what_to_export_instead(tmp_path: Path) -> None:
+    (tmp_path / "spans.csv").write_text("name,context.span_id\nx,y\n", encoding="utf-8")
+    async with importing(tmp_path) as rig:
+        params = {"kind": "phoenix_export", "path": str(tmp_path / "spans.csv"), "personaId": "a", "domain": "b"}
+        error = await rig.refused("trace-import", params)
+        assert "to_json" in (error.details[0].remedy or "")
 
 
 async def test_a_broken_line_is_counted_and_stops_nothing(tmp_path: Path) -> None:
@@ -316,6 +376,19 @@ async def test_the_import_stands_in_the_log_with_its_counts(tmp_path: Path) -> N
         [made] = await rig.events(f"interaction/{own}", InteractionCaptured)
         assert made.trace is not None
         assert (made.trace.source, made.trace.trace_id, made.trace.span_id) == ("logs", "t1", "s1")
+
+
+async def test_a_source_is_read_on_where_its_stream_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_places, "STREAM_FILLED", 2)
+    path = write_rows(tmp_path / "spans.jsonl", [llm(n) for n in range(5)])
+    given = {"traces": {"logs": {"kind": "phoenix_export", "path": str(path), "persona_id": "ada", "domain": "sums"}}}
+    async with importing(tmp_path, given=given) as rig:
+        answers = [await rig.call("trace-import", {"source": "logs", "limit": 1}) for _ in range(5)]
+        assert [(one["interactions"], one["known"]) for one in answers] == [(1, 0)] * 5
+        for stream, told in (("logs", 2), ("logs~2", 2), ("logs~3", 1)):
+            assert len(await rig.events(f"trace_source/{stream}", TraceImported)) == told
+        [listed] = (await rig.call("trace-source-list"))["sources"]
+        assert [(one["interactions"], one["more"]) for one in listed["imports"]] == [(5, False)]
 
 
 async def test_every_problem_is_named_at_once(tmp_path: Path) -> None:

@@ -70,6 +70,6 @@ async def _refuse_forgotten(context: Context, dataset_id: str) -> None:
     if not forgotten:
         return
     rows = await context.datasets.rows_from(dataset_id, frozenset(as_text(origin) for (origin,) in forgotten))
-    if rows:
-        await context.datasets.forget(dataset_id, rows)
-        raise Conflict(f"{len(rows)} rows were forgotten while they were being frozen", remedy="ask again")
+    if rows or not await context.datasets.whole(dataset_id):
+        await context.datasets.discard(dataset_id)
+        raise Conflict("rows were forgotten while they were being frozen", remedy="ask again")

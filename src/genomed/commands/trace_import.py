@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from genomed.commands.context import AbsolutePath, Context, Decided
+from genomed.commands.trace_places import places_of
 from genomed.commands.trace_taking import Taking, Wanted
 from genomed.curation.spans import TAKEN_KINDS, of_session
 from genomed.entities.configuration import Name, PersonaName
@@ -20,7 +21,6 @@ from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.facts import BucketKey
 from genomed.entities.trace import Span, SpanPage, TraceSettings, Window, trace_settings_complaints
 from genomed.entities.trace_events import TraceImported
-from genomed.entities.trace_progress import TraceProgress
 from genomed.entities.types import Role
 
 NAME = "genome/trace-import"
@@ -75,10 +75,10 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class _Aim(Struct, frozen=True, kw_only=True):
-    """name: what ids are derived from. stream: how far it was read; every file has its own."""
+    """name: what ids are derived from. place: under which it is kept how far it was read; every file has its own."""
 
     name: str
-    stream: str
+    place: str
     settings: TraceSettings
     window: Window
     bucket: BucketKey
@@ -87,9 +87,8 @@ class _Aim(Struct, frozen=True, kw_only=True):
 async def run(params: Params, context: Context) -> Decided[Result]:
     """Raises NotFound for an unknown source or file, InvalidRequest for params, and what the source raises."""
     aim = _aim(params, context)
-    loaded = await context.log.load(aim.stream)
-    progress = loaded.state if isinstance(loaded.state, TraceProgress) else None
-    reader = None if progress is None else progress.of(aim.bucket.persona_id, aim.bucket.domain)
+    places = await places_of(aim.place, context)
+    reader = None if places.progress is None else places.progress.of(aim.bucket.persona_id, aim.bucket.domain)
     chosen = (params.since, params.until, params.cursor, params.kinds, params.name_contains, params.judgements)
     aside = any(chosen)
     place = params.cursor if aside or reader is None else reader.cursor
@@ -108,7 +107,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     now = kept if aside else (page.cursor, page.more)
     nothing = not taking.writes and now == kept
     event = _event(aim, result, cursor=now[0], more=now[1])
-    told = () if nothing else (Write(stream=aim.stream, expected=loaded.version, events=(event,)),)
+    told = () if nothing else (Write(stream=places.stream, expected=places.version, events=(event,)),)
     return Decided(result=result, writes=(*taking.writes, *told), blobs=tuple(taking.blobs))
 
 
@@ -183,14 +182,14 @@ def _aim(params: Params, context: Context) -> _Aim:
         given = (("kind", params.kind), ("path", params.path))
         problems += [Problem(field=name, message="belongs to no configured source") for name, told in given if told]
         name, settings = params.source, context.traces.settings(params.source)
-        stream = name
+        place = name
     else:
         if params.kind is None:
             remedy = "give a source of genome/trace-source-list, or kind and path of a file"
             problems.append(Problem(field="source", message="or kind is required", remedy=remedy))
         name = params.kind or ""
         settings = TraceSettings(kind=name, path=params.path)
-        stream = f"{name}-{sha256((params.path or '').encode()).hexdigest()[:16]}"
+        place = f"{name}-{sha256((params.path or '').encode()).hexdigest()[:16]}"
     if params.kind is not None:
         told = trace_settings_complaints(settings, context.traces.kinds())
         problems += [Problem(field="kind" if at == "url" else at, message=what) for at, what in told]
@@ -207,4 +206,4 @@ def _aim(params: Params, context: Context) -> _Aim:
     if problems or persona_id is None or domain is None or base_model is None:
         raise InvalidRequest.of(problems)
     bucket = BucketKey(persona_id=persona_id, domain=domain, base_model=base_model)
-    return _Aim(name=name, stream=f"trace_source/{stream}", settings=settings, bucket=bucket, window=window)
+    return _Aim(name=name, place=place, settings=settings, bucket=bucket, window=window)

@@ -3,8 +3,9 @@
 from msgspec import Struct
 
 from genomed.commands.context import Context
+from genomed.commands.trace_places import places_of
 from genomed.entities.trace import TraceKind
-from genomed.entities.trace_progress import ReadThrough, TraceProgress
+from genomed.entities.trace_progress import ReadThrough
 from genomed.entities.types import Role
 
 NAME = "genome/trace-source-list"
@@ -51,7 +52,7 @@ async def run(_params: Params, context: Context) -> Result:
 async def _view(name: str, kinds: dict[str, TraceKind], context: Context) -> SourceView:
     settings = context.traces.settings(name)
     kind = kinds.get(settings.kind)
-    state = (await context.log.load(f"trace_source/{name}")).state
+    progress = (await places_of(name, context)).progress
     return SourceView(
         name=name,
         kind=settings.kind,
@@ -64,5 +65,5 @@ async def _view(name: str, kinds: dict[str, TraceKind], context: Context) -> Sou
         base_model=settings.base_model,
         missing=None if kind is None else kind.missing,
         remedy=None if kind is None else kind.remedy,
-        imports=state.readers if isinstance(state, TraceProgress) else (),
+        imports=() if progress is None else progress.readers,
     )

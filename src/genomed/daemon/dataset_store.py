@@ -215,6 +215,21 @@ class DatasetStore:
     async def rows_there(self, dataset_id: str, rows: frozenset[str]) -> Mapping[str, Lineage]:
         return await anyio.to_thread.run_sync(lineage_search.rows_there, self._folder / dataset_id / LINEAGE, rows)
 
+    async def whole(self, dataset_id: str) -> bool:
+        return await anyio.to_thread.run_sync(lineage_search.whole, self._folder / dataset_id / LINEAGE)
+
+    async def discard(self, dataset_id: str) -> None:
+        """Out of sight at once; what a crash leaves of it, the next sweep takes."""
+
+        def work() -> None:
+            folder = self._folder / dataset_id
+            if folder.exists():
+                hidden = Path(mkdtemp(prefix=STAGING, dir=self._folder))
+                folder.rename(hidden / dataset_id)
+                shutil.rmtree(hidden)
+
+        await anyio.to_thread.run_sync(work)
+
     async def folders(self) -> list[str]:
         def work() -> list[str]:
             found = self._folder.glob("ds-*") if self._folder.exists() else ()

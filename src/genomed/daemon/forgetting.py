@@ -20,7 +20,7 @@ from genomed.entities.dataset_port import DatasetFolder
 from genomed.entities.draft import Draft
 from genomed.entities.envelope import ANY_VERSION, Cause, Write
 from genomed.entities.errors import GenomeError, Internal
-from genomed.entities.forget_events import ForgetCarriedOut, ForgetRequested
+from genomed.entities.forget_events import ForgetCarriedOut, ForgetRequested, RowsForgotten
 from genomed.entities.forgetting import Forgetting
 from genomed.entities.interaction import Interaction
 from genomed.entities.layer import Layer
@@ -80,14 +80,14 @@ class Forgetter:
         rows = 0
         for dataset_id in requested.datasets:
             rows += await self._erase_rows(forget_id, dataset_id, frozenset(origins))
-        rows += await self._erase_unlisted(forget_id, frozenset(origins), frozenset(requested.datasets))
+        more, tainted = await self._erase_elsewhere(forget_id, frozenset(origins), frozenset(requested.datasets))
         await self._erase_inputs(frozenset(requested.datasets))
         samples = 0
         for layer_id in requested.layers:
             samples += await self._erase_samples(layer_id)
-        done = ForgetCarriedOut(rows=rows, samples=samples)
+        done = ForgetCarriedOut(rows=rows + more, samples=samples)
         write = Write(stream=f"forget/{forget_id}", expected=ANY_VERSION, events=(done,))
-        await self._journal.append([write], cause=Cause(actor="daemon", correlation_id=forget_id))
+        await self._journal.append([write, *tainted], cause=Cause(actor="daemon", correlation_id=forget_id))
 
     async def _requested(self, forget_id: str) -> ForgetRequested:
         state = (await self._journal.load(f"forget/{forget_id}")).state
@@ -124,16 +124,27 @@ class Forgetter:
         for one in draft.removed if isinstance(draft, Draft) else ():
             await self._datasets.discard_segment(draft_id, one.sha256, made_before_us=one.removed_us)
 
-    async def _erase_unlisted(self, forget_id: str, origins: frozenset[str], done: frozenset[str]) -> int:
-        """From folders that no event names: their rows were frozen, and then something was refused."""
+    async def _erase_elsewhere(
+        self, forget_id: str, origins: frozenset[str], done: frozenset[str]
+    ) -> tuple[int, list[Write]]:
+        """From datasets that came while it was decided, which are tainted too; and from folders that no event names,
+        frozen before something was refused: these go as a whole.
+        """
         named = frozenset(str(raw) for (raw,) in await self._journal.query(_NAMED, (forget_id,)))
-        gone = 0
+        gone, tainted = 0, []
         for dataset_id in await self._datasets.folders():
-            if dataset_id not in done:
-                rows = {*await self._datasets.rows_from(dataset_id, origins)}
-                rows |= (await self._datasets.rows_there(dataset_id, named)).keys()
-                gone += await self._datasets.forget(dataset_id, sorted(rows)) if rows else 0
-        return gone
+            rows = set() if dataset_id in done else {*await self._datasets.rows_from(dataset_id, origins)}
+            rows |= set() if dataset_id in done else (await self._datasets.rows_there(dataset_id, named)).keys()
+            if not rows:
+                continue
+            gone += len(rows)
+            if await self._journal.query(_LISTED, (dataset_id,)):
+                await self._datasets.forget(dataset_id, sorted(rows))
+                event = RowsForgotten(forget_id=forget_id, rows=len(rows))
+                tainted.append(Write(stream=f"dataset/{dataset_id}", expected=ANY_VERSION, events=(event,)))
+            else:
+                await self._datasets.discard(dataset_id)
+        return gone, tainted
 
     async def _erase_inputs(self, datasets: frozenset[str]) -> None:
         """Recipes keep a copy of what they read."""
@@ -155,6 +166,7 @@ class Forgetter:
 
 _ORIGINS = "SELECT origin FROM forgotten WHERE forget_id = ? ORDER BY origin"
 _NAMED = "SELECT DISTINCT row_id FROM forgotten_rows WHERE forget_id = ?"
+_LISTED = "SELECT 1 FROM datasets WHERE dataset_id = ?"
 _ROWS = "SELECT row_id FROM forgotten_rows WHERE forget_id = ? AND dataset_id = ? ORDER BY row_id"
 
 

@@ -21,6 +21,14 @@ def living(lineage: Path) -> Iterator[Lineage]:
                 yield row
 
 
+def whole(lineage: Path) -> bool:
+    """Whether it is there and nothing in it was forgotten."""
+    if not lineage.exists():
+        return False
+    with lineage.open("rb") as lines:
+        return not any(_decode(line).forgotten for line in lines)
+
+
 def rows_from(lineage: Path, origins: frozenset[str]) -> list[str]:
     """Ids of the living rows that any of these made."""
     return [row.row_id for row in living(lineage) if not origins.isdisjoint((row.origin, *row.origins))]

@@ -271,6 +271,14 @@ class DatasetFolder(Protocol):
         """Those of these row ids that the dataset holds and that were not forgotten, with what made them."""
         ...
 
+    async def whole(self, dataset_id: str) -> bool:
+        """Whether its folder is there with every row that was frozen into it."""
+        ...
+
+    async def discard(self, dataset_id: str) -> None:
+        """The folder of a dataset that no event names goes. Never for one that the log knows."""
+        ...
+
     async def folders(self) -> list[str]:
         """Ids of all datasets on disk, also of those that no event names: what refused them came after freezing."""
         ...

@@ -1,4 +1,6 @@
-"""How far the spans of a trace source were taken in. One stream per source: `trace_source/<name>`."""
+"""How far the spans of a trace source were taken in. One stream per source: `trace_source/<name>`; a
+full one goes on in `trace_source/<name>~2`.
+"""
 
 from msgspec import Struct
 

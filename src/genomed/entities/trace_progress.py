@@ -1,6 +1,7 @@
 """How far a trace source was read, for each persona and domain. The fold of `trace_source/<name>`. Pure."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from genomed.entities.trace_events import TraceEvent
 
@@ -24,6 +25,19 @@ class TraceProgress(Struct, frozen=True, kw_only=True, rename="camel"):
 
     def of(self, persona_id: str, domain: str) -> ReadThrough | None:
         return next((one for one in self.readers if (one.persona_id, one.domain) == (persona_id, domain)), None)
+
+    def followed_by(self, later: "TraceProgress") -> "TraceProgress":
+        """later: of the stream that went on where this one was full."""
+        still = tuple(one for one in self.readers if later.of(one.persona_id, one.domain) is None)
+        told = (_together(self.of(one.persona_id, one.domain), one) for one in later.readers)
+        return replace(later, readers=(*still, *told))
+
+
+def _together(before: ReadThrough | None, now: ReadThrough) -> ReadThrough:
+    if before is None:
+        return now
+    interactions, feedback = before.interactions + now.interactions, before.feedback + now.feedback
+    return replace(now, interactions=interactions, feedback=feedback)
 
 
 def evolve(progress: TraceProgress | None, event: TraceEvent, *, at_us: int) -> TraceProgress:

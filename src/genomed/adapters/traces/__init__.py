@@ -1,7 +1,7 @@
 """Trace systems that we read: one module per system behind entities.trace.TraceSource, and the list of their kinds."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 
 from genomed.adapters.traces.chat_log import ChatLogFormat
@@ -14,15 +14,15 @@ from genomed.entities.errors import InvalidRequest, Problem, Unsupported
 from genomed.entities.ports import Secrets
 from genomed.entities.trace import TraceKind, TraceSettings, TraceSource
 
-PHOENIX = "phoenix"
+PHOENIX, PHOENIX_EXPORT, CHAT_LOG = "phoenix", "phoenix_export", "chat_log"
 FORMATS: Mapping[str, tuple[Callable[[], TraceFormat], str]] = {
     "otlp": (OtlpFormat, "OpenTelemetry spans as OTLP JSON, with GenAI or OpenInference attributes"),
-    "phoenix_export": (PhoenixFormat, "spans and annotations that Arize Phoenix exported, as JSON or JSON Lines"),
+    PHOENIX_EXPORT: (PhoenixFormat, "spans and annotations that Arize Phoenix exported, as JSON or JSON Lines"),
     "langfuse_export": (
         LangfuseFormat,
         "traces, observations and scores that Langfuse exported: JSON, JSON Lines, CSV",
     ),
-    "chat_log": (ChatLogFormat, "conversations, or one message per line with its session"),
+    CHAT_LOG: (ChatLogFormat, "conversations, or one message per line; without a session, one conversation per file"),
 }
 """Kinds that read a file or a folder."""
 
@@ -51,6 +51,12 @@ def opened(settings: TraceSettings, secrets: Secrets) -> TraceSource:
     if settings.kind not in FORMATS or settings.path is None:
         told = f"{settings.kind!r} is none of {', '.join((PHOENIX, *FORMATS))}, or it has no path"
         raise InvalidRequest.of([Problem(field="kind", message=told)])
+    if settings.kind == PHOENIX_EXPORT and settings.path.lower().endswith(".csv"):
+        told = "a data frame of Phoenix as CSV is not read: it names columns twice, and nests Python's own writing"
+        remedy = 'export it with to_json(path, orient="records", lines=True)'
+        raise InvalidRequest.of([Problem(field="path", message=told, remedy=remedy)])
+    if settings.kind == CHAT_LOG:
+        return FileSource(settings.path, partial(ChatLogFormat, settings.persona_id))
     return FileSource(settings.path, FORMATS[settings.kind][0])
 
 

@@ -1,4 +1,5 @@
-"""Plain chat logs: whole conversations (`messages`), or a message per object with its session and time.
+"""Plain chat logs: whole conversations (`messages`, or a list of turns), or a message per object with its session and
+time. Messages without a session are one conversation per file.
 
 Every turn of the persona becomes a span that answers a window of what was said before it. Knows no trace system.
 """
@@ -24,7 +25,7 @@ SESSIONS = ("session_id", "sessionId", "session", "conversation_id", "conversati
 TIMES = ("time", "timestamp", "ts", "created_at", "createdAt", "date")
 ROLES = ("role", "from", "author", "sender", "speaker")
 TEXTS = ("content", "text", "value", "message")
-LISTS = ("messages", "conversations", "turns")
+LISTS = ("messages", "conversations", "turns", "data")
 USERS = ("user_id", "userId", "person_id")
 
 
@@ -43,8 +44,10 @@ class ChatLogFormat:
     notes = False
     remembers = True
 
-    def __init__(self) -> None:
-        self._talks: dict[str, _Talk] = {}
+    def __init__(self, persona_id: str | None = None) -> None:
+        """persona_id: a turn under this name is the persona's."""
+        self._persona = None if persona_id is None else persona_id.lower()
+        self._talks: dict[str | None, _Talk] = {}
 
     def note(self, _found: JsonObject, /) -> None:
         return
@@ -59,11 +62,15 @@ class ChatLogFormat:
             for turn in listed:
                 yield from self._said(talk, tree_of(turn) if isinstance(turn, dict) else {}, began)
             yield from _answered(talk)
-        elif session is None:
-            yield Unreadable("no_session")
         else:
             talk = self._talks.setdefault(session, _Talk(session_id=session, turns=[], user_id=_first(record, USERS)))
             yield from self._said(talk, record, None)
+
+    def file_ended(self) -> Iterator[Span | Unreadable]:
+        """Sessions may go on in the next file; what has no session ends with its own."""
+        talk = self._talks.pop(None, None)
+        if talk is not None:
+            yield from _answered(talk)
 
     def rest(self) -> Iterator[Span | Unreadable]:
         for talk in self._talks.values():
@@ -73,6 +80,7 @@ class ChatLogFormat:
     def _said(self, talk: _Talk, record: Tree, began_us: int | None) -> Iterator[Span | Unreadable]:
         """A turn of the other side completes the persona's before it."""
         role = (_first(record, ROLES) or "").lower()
+        role = "assistant" if role == self._persona else role
         told = next((record[name] for name in TEXTS if as_text(record.get(name)) is not None), None)
         given = {"role": role, "content": told}
         given |= {name: record[name] for name in ("tool_calls", "tool_call_id", "name") if name in record}

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import IO
 
 from genomed.curation.formats.objects import (
+    BOM,
+    CHUNK_BYTES,
+    MAX_OBJECT_BYTES,
     BadObject,
     decoded,
     json_array_objects,
@@ -45,8 +48,9 @@ class FileEnd:
 
 
 def objects_at(path: str) -> Iterator[JsonObject | BadObject | FileEnd]:
-    """A list of objects in place of one is what servers write with `data` around it. Raises NotFound, and InvalidRequest
-    for a file that cannot be opened.
+    """A list of objects in place of one is what servers write with `data` around it.
+
+    Raises NotFound, and InvalidRequest for a file that cannot be opened.
     """
     for file in files_at(path):
         try:
@@ -66,7 +70,7 @@ def _gathered(listed: list[object] | None) -> JsonObject | None:
 def _objects(source: IO[bytes], *, table: bool) -> Iterator[JsonObject | BadObject]:
     if table:
         yield from (found for _, found in csv_objects(text_lines(source)))
-    elif opens_an_array(source):
+    elif opens_an_array(source) and not _array_per_line(source):
         yield from (found for _, found in json_array_objects(source))
     elif _one_document(source):
         yield _document(source)
@@ -74,15 +78,24 @@ def _objects(source: IO[bytes], *, table: bool) -> Iterator[JsonObject | BadObje
         yield from (found for _, found in json_objects(source))
 
 
+def _array_per_line(source: IO[bytes]) -> bool:
+    """The source is at its start afterwards."""
+    first = source.readline(MAX_OBJECT_BYTES)
+    told = decoded(first.removeprefix(BOM)) if first.endswith(b"\n") else None
+    more = isinstance(told, BadObject) and told.listed is not None and bool(source.read(CHUNK_BYTES).strip())
+    source.seek(0)
+    return more
+
+
 def _one_document(source: IO[bytes]) -> bool:
     """The source is at its start afterwards."""
     first = [found for _, found in islice(json_objects(source), LINES_TRIED)]
     source.seek(0)
-    return bool(first) and all(isinstance(one, BadObject) for one in first)
+    return bool(first) and all(isinstance(one, BadObject) and one.listed is None for one in first)
 
 
 def _document(source: IO[bytes]) -> JsonObject | BadObject:
     raw = source.read(MAX_DOCUMENT_BYTES + 1)
     if len(raw) > MAX_DOCUMENT_BYTES:
         return BadObject(f"is longer than {MAX_DOCUMENT_BYTES} bytes", "write one object per line")
-    return decoded(raw.removeprefix(b"\xef\xbb\xbf"))
+    return decoded(raw.removeprefix(BOM))

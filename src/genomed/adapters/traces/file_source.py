@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from anyio import to_thread
 
-from genomed.adapters.traces.file_objects import objects_at
+from genomed.adapters.traces.file_objects import FileEnd, objects_at
 from genomed.curation.formats.objects import BadObject
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.json_value import JsonObject
@@ -44,6 +44,10 @@ class TraceFormat(Protocol):
         ...
 
     def spans(self, found: JsonObject) -> Iterator[Span | Unreadable]: ...
+
+    def file_ended(self) -> Iterator[Span | Unreadable]:
+        """What is only complete at the end of a file; another one may come."""
+        ...
 
     def rest(self) -> Iterator[Span | Unreadable]:
         """What is only complete at the end."""
@@ -82,15 +86,14 @@ class FileSource:
         """From there on. What was passed is not mapped again, where the format can do without."""
         form = self._made()
         for found in objects_at(self._path) if form.notes else ():
-            if not isinstance(found, BadObject):
+            if isinstance(found, dict):
                 form.note(found)
         told = 0
         for n, found in enumerate(objects_at(self._path)):
             told = n + 1
             if n < begin.of_object and not form.remembers:
                 continue
-            made = iter((Unreadable("no_json"),)) if isinstance(found, BadObject) else form.spans(found)
-            yield from self._from(begin, n, made)
+            yield from self._from(begin, n, _told(form, found))
         yield from self._from(begin, told, form.rest())
 
     def _from(
@@ -100,6 +103,19 @@ class FileSource:
             place = _Place(n, within)
             if place >= begin:
                 yield place, one
+
+
+def _told(form: TraceFormat, found: JsonObject | BadObject | FileEnd) -> Iterator[Span | Unreadable]:
+    match found:
+        case FileEnd():
+            yield from form.file_ended()
+        case BadObject():
+            yield Unreadable("no_json")
+        case _:
+            try:
+                yield from form.spans(found)
+            except RecursionError:
+                yield Unreadable("too_deep")
 
 
 def _place(after: str | None) -> _Place:

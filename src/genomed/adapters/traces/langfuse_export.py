@@ -54,6 +54,9 @@ class LangfuseFormat:
             if not _is_score(record):
                 yield self._span(record, observation=_is_observation(record))
 
+    def file_ended(self) -> Iterator[Span | Unreadable]:
+        return iter(())
+
     def rest(self) -> Iterator[Span | Unreadable]:
         return iter(())
 
@@ -133,13 +136,35 @@ def _attributes(record: Record) -> dict[str, object]:
     turns = items(asked) or (items(asked.get("messages")) if isinstance(asked, dict) else [])
     if messages_of(turns):
         attributes["llm.input_messages"] = turns
-    answers = [answered] if isinstance(answered, dict) else items(answered)
+    answers = _called(record, [answered] if isinstance(answered, dict) else items(answered), answered)
     if messages_of(answers):
         attributes["llm.output_messages"] = answers
-    if isinstance(asked, dict) and items(asked.get("tools")):
-        attributes["llm.tools"] = asked["tools"]
+    tools = items(asked.get("tools")) if isinstance(asked, dict) else []
+    if tools := tools or _tools(record):
+        attributes["llm.tools"] = tools
     model = text_at(record, "provided_model_name") or text_at(record, "model")
     return attributes | ({"llm.model_name": model} if model is not None else {})
+
+
+def _called(record: Record, answers: list[object], answered: object) -> list[object]:
+    """The answering turns. Calls may stand in a column of their own, and there may be no answer beside them."""
+    calls = [decoded(one) for one in items(decoded(record.get("tool_calls")))]
+    turns = messages_of(answers)
+    if not calls or any(turn.tool_calls for turn in turns):
+        return answers
+    said = turns[-1].content if turns else as_text(answered)
+    return [{"role": "assistant", "content": said, "tool_calls": calls}]
+
+
+def _tools(record: Record) -> list[object]:
+    """A column of names and what each is described as."""
+    told = decoded(record.get("tool_definitions"))
+    found: list[object] = []
+    for name, written in told.items() if isinstance(told, dict) else ():
+        one = decoded(written)
+        described = one if isinstance(one, dict) else {}
+        found.append({"type": "function", "function": {"name": name, **described}})
+    return found
 
 
 def _annotation(record: Record) -> Annotation:

@@ -27,6 +27,9 @@ class OtlpFormat:
     def note(self, _found: JsonObject, /) -> None:
         return
 
+    def file_ended(self) -> Iterator[Span | Unreadable]:
+        return iter(())
+
     def rest(self) -> Iterator[Span | Unreadable]:
         return iter(())
 

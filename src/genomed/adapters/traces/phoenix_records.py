@@ -41,6 +41,9 @@ class PhoenixFormat:
             if not is_annotation(record):
                 yield phoenix_span(record, self._annotations.get(_span_id(record) or "", ()))
 
+    def file_ended(self) -> Iterator[Span | Unreadable]:
+        return iter(())
+
     def rest(self) -> Iterator[Span | Unreadable]:
         return iter(())
 

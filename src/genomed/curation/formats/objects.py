@@ -14,7 +14,7 @@ from genomed.entities.json_value import JsonObject
 
 MAX_OBJECT_BYTES = 16 * 1024 * 1024
 CHUNK_BYTES = 1 << 16
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 class BadObject(NamedTuple):
@@ -33,7 +33,7 @@ TOO_LONG = BadObject(f"is longer than {MAX_OBJECT_BYTES} bytes")
 
 def opens_an_array(source: IO[bytes]) -> bool:
     """By its first sign; the source is at its start afterwards."""
-    opening = source.read(CHUNK_BYTES).removeprefix(_BOM).lstrip()
+    opening = source.read(CHUNK_BYTES).removeprefix(BOM).lstrip()
     source.seek(0)
     return opening.startswith(b"[")
 
@@ -77,7 +77,7 @@ def _lines(source: IO[bytes]) -> Iterator[tuple[int, bytes | BadObject]]:
     while line := source.readline(MAX_OBJECT_BYTES + 1):
         number += 1
         if number == 1:
-            line = line.removeprefix(_BOM)
+            line = line.removeprefix(BOM)
         if len(line) <= MAX_OBJECT_BYTES:
             yield number, line
             continue
@@ -138,7 +138,7 @@ class _ArrayScanner:
             self._keep(chunk[start:])
 
     def _opens(self, rest: bytes) -> bool:
-        opening = rest.removeprefix(_BOM).lstrip()
+        opening = rest.removeprefix(BOM).lstrip()
         if self.closed or not opening.startswith(b"["):
             return False
         self._depth = 1
@@ -146,7 +146,7 @@ class _ArrayScanner:
 
     def _stray(self, rest: bytes) -> Iterator[Numbered]:
         """White space may stand outside the array; anything else ends the reading."""
-        if rest.removeprefix(_BOM).strip():
+        if rest.removeprefix(BOM).strip():
             self.broken = True
             self.number += 1
             yield self.number, BadObject("stands outside the array")
