@@ -112,8 +112,9 @@ async def test_a_judgement_that_changed_takes_the_place_of_the_earlier_one(tmp_p
             write_rows(path, [llm(1), judgement(1, label=label)])
             answer = await brought(rig, "phoenix_export", path)
             assert (answer["feedback"], answer["skipped"]) == (1, {})
-            [(own, state)] = await captured(rig)
+            [(_, state)] = await captured(rig)
             assert (state.quality, len(state.feedback)) == (quality, 1)
+        [(own, state)] = await captured(rig)
         assert len(await rig.events(f"interaction/{own}", FeedbackGiven)) == 3
         assert len(state.bodies) == 4
         assert (await brought(rig, "phoenix_export", path))["feedback"] == 0

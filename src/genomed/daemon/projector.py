@@ -6,6 +6,7 @@ Pure but for `stored_rows`, which reads the log through a snapshot of its own.
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from hashlib import sha256
 
 import msgspec
@@ -98,7 +99,7 @@ class Projector:
 
     def fingerprint(self) -> str:
         """Changes with the tables' SQL and with the state types: then everything is rebuilt."""
-        types = {kind: msgspec.json.schema(fold.state_type) for kind, fold in self._folds.items()}
+        types = {kind: _schema_of(fold.state_type) for kind, fold in self._folds.items()}
         return sha256(self.models.schema().encode() + msgspec.json.encode(types, order="sorted")).hexdigest()
 
     def state_rows(self, states: Mapping[str, Loaded]) -> list[Row]:
@@ -107,6 +108,12 @@ class Projector:
             for stream, loaded in states.items()
             if loaded.state is not None
         ]
+
+
+@cache
+def _schema_of(state_type: type) -> msgspec.Raw:
+    """Types do not change while a process runs; a process may open many journals."""
+    return msgspec.Raw(msgspec.json.encode(msgspec.json.schema(state_type), order="sorted"))
 
 
 def stored_rows(snapshot: sqlite3.Connection, *, after: int = 0) -> Iterator[EventRow]:

@@ -7,6 +7,7 @@ on without it.
 import logging
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
@@ -63,7 +64,7 @@ class RecipeTable:
     def _found(self) -> Iterator[tuple[object, str]]:
         """Ours first: they win where a plug-in has the same name."""
         yield from ((recipe, OURS) for recipe in _ours())
-        for point in entry_points(group=GROUP):
+        for point in _points():
             loaded = self._loaded(point)
             if loaded is not None:
                 yield loaded, _source(point)
@@ -91,6 +92,12 @@ class RecipeTable:
             self._complaints.append(f"the recipe {recipe.name!r} of {source} is left out: {there} has one of this name")
         else:
             self._recipes[recipe.name], self._sources[recipe.name] = recipe, source
+
+
+@cache
+def _points() -> tuple[EntryPoint, ...]:
+    """Looks through everything that is installed, once per process."""
+    return tuple(entry_points(group=GROUP))
 
 
 def _ours() -> Iterator[object]:
