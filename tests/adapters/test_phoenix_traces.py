@@ -1,8 +1,12 @@
 """Traces of a real Phoenix server: recorded with its own tooling, imported by a whole daemon, and never twice."""
 
+import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import anyio
@@ -154,6 +158,31 @@ async def test_an_unknown_project_and_a_server_that_is_gone_are_told_apart(house
     async with reading(House("http://127.0.0.1:9"), tmp_path / "b", "once") as rig:
         error = await rig.refused("trace-import", {"source": "main"})
         assert (error.kind.value, error.retryable) == ("transient", True)
+
+
+class _OlderPhoenix(BaseHTTPRequestHandler):
+    """Passes over what it is asked for, and tells its newest span first."""
+
+    def do_GET(self) -> None:
+        spans = [{"id": b64encode(f"Span:{n}".encode()).decode()} for n in (2, 1)]
+        body = json.dumps({"data": spans, "next_cursor": None}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        return
+
+
+@pytest.mark.usefixtures("house")  # its tooling is loaded without its warnings
+async def test_a_server_that_cannot_tell_the_order_of_arrival_is_refused(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _OlderPhoenix) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        async with reading(House(f"http://127.0.0.1:{server.server_port}"), tmp_path, "once") as rig:
+            error = await rig.refused("trace-import", {"source": "main"})
+        await to_thread.run_sync(server.shutdown)
+    assert (error.kind.value, error.remedy) == ("unsupported", "update that server")
 
 
 async def test_a_judgement_of_the_session_itself_reaches_all_of_it(house: House, tmp_path: Path) -> None:

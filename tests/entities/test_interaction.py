@@ -75,6 +75,16 @@ def test_two_feedbacks_on_one_interaction_are_both_kept_in_order() -> None:
     assert [one.kind for one in both.feedback] == ["approval", "critique"]
 
 
+def test_an_annotation_has_one_voice_the_latest_and_its_earlier_words_are_still_found_for_erasure() -> None:
+    first, other = (replace(given_("approval"), annotation_id=own) for own in ("ann-1", "ann-2"))
+    changed = replace(given_("critique"), annotation_id="ann-1", sha256="c" * 64)
+    after = interaction(first, other, given_("score", score=0.8), changed)
+    assert [one.kind for one in after.feedback] == ["approval", "score", "critique"]
+    assert after.quality == pytest.approx(0.6)
+    assert set(after.bodies) == {"a" * 64, "b" * 64, "c" * 64}
+    assert after.superseded == ("b" * 64,)
+
+
 @pytest.mark.parametrize(
     ("feedback", "quality"),
     [
