@@ -38,7 +38,7 @@ def files_of(emulator: Emulator) -> dict[str, Any]:
 
 
 async def imported(rig: Rig, answers: list[str]) -> str:
-    """A dataset of these answers and as many harmless ones as a job needs; nothing is held out, and nothing cleaned away
+    """A dataset of these answers and as many harmless ones as a job needs; nothing is held out, nothing cleaned away
     that must be stopped later too.
     """
     rows = [chat(f"q{n}", answer) for n, answer in enumerate([*answers, *(f"a{n}" for n in range(ROWS))])]
