@@ -80,7 +80,7 @@ def _captures(scope: Scope, folder: Path, daemon: Path, texts: list[tuple[str, s
     samples = interleaved(contenders, rounds=scope.rounds)
     health = msgspec.json.decode(ask_once(daemon, HEALTH))
     facts.append(f"All captures go into one bucket; the daemon's log ends at {health['head']['position']:,}.")
-    facts.append("A capture is also an event in the hash chain, a state, two rows of read models, and an answer.")
+    facts.append("A capture is also an event in the hash chain, a state, four rows of read models, and an answer.")
     return Table(
         title=f"examples of {TEXT_BYTES} bytes of text",
         unit="examples/s",
