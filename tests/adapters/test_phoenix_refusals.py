@@ -72,7 +72,7 @@ async def test_the_key_and_the_window_travel_with_the_question() -> None:
     async with answering(200, '{"data": [], "next_cursor": null}', seen) as server:
         assert (await page(server)).spans == ()
     [asked] = seen
-    assert asked.startswith(f"Bearer {KEY} /v1/projects/my%20project/spans?limit=10&start_time=1970-01-01T00")
+    assert asked.startswith(f"Bearer {KEY} /v1/projects/my%20project/spans?limit=10&sort=id&order=asc&start_time=1970")
     assert "end_time=1970-01-01T00" in asked
 
 

@@ -54,6 +54,7 @@ class Sitting:
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
         self._before = termios.tcgetattr(self._terminal)
         environment = os.environ | {"GENOMED_SOCKET": socket, "EDITOR": editor, "VISUAL": "", "TERM": "xterm"}
+        environment |= {"COLUMNS": "90", "LINES": "30"}  # as shells leave them, whatever the window does later
         command = [sys.executable, "-m", "genomed.cli", "review", *words]
         self.process = subprocess.Popen(
             command,

@@ -97,7 +97,10 @@ class Terminal:
         os.close(self._wake_write)
 
     def size(self) -> tuple[int, int]:
-        found = shutil.get_terminal_size()
+        try:
+            found = os.get_terminal_size(self._in)  # COLUMNS of the environment is of the window as it once was
+        except OSError:
+            found = shutil.get_terminal_size()
         return found.columns, found.lines
 
     def show(self, lines: Sequence[str]) -> None:

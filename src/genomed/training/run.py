@@ -270,10 +270,18 @@ def _finish(shared: Attempt, trainer: Trainer, watch: Watch, tokenizer: Tokenize
 
 
 def _peak_memory() -> int:
-    """Of the device that trained. ru_maxrss is in KiB on Linux and in bytes on macOS, getrusage(2)."""
+    """Of the device that trained.
+
+    Linux counts in ru_maxrss also what the parent had when this process was forked; VmHWM of proc(5) is its own alone.
+    Elsewhere ru_maxrss, which macOS gives in bytes, getrusage(2).
+    """
     import torch
 
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

@@ -90,13 +90,15 @@ class PhoenixServer:
         place, room = _place(after), min(limit, MAX_PAGE)
         opened = await self._open()
         listed: dict[str, JsonObject] = {}
+        unnamed: list[JsonObject] = []
         more = True
         while more and room > 0:
             answer = await self._spans(opened, place, room, window)
-            listed |= {self._own_id(one): one for one in answer.data}
+            listed |= {self._own_id(one): one for one in answer.data if "id" in one}
+            unnamed += [one for one in answer.data if "id" not in one]
             room -= len(answer.data)
             place, more = self._gone_on(place, answer)
-        found = list(listed.values())
+        found = [*listed.values(), *unnamed]
         judged, whole = await self._annotations(opened, found), await self._of_sessions(opened, found)
         spans: list[Span] = []
         skipped: Counter[str] = Counter()
@@ -114,7 +116,8 @@ class PhoenixServer:
         """Where the next question goes on, and whether this sweep has one."""
         starts = [us for us in (place.top_us, *(us_of(one.get("start_time")) for one in answer.data)) if us is not None]
         top_us = max(starts, default=None)
-        newest = self._own_id(answer.data[-1]) if answer.data and not place.back else place.newest
+        named = [one for one in answer.data if "id" in one]
+        newest = self._own_id(named[-1]) if named and not place.back else place.newest
         if answer.next_cursor is not None:
             return replace(place, page=answer.next_cursor, newest=newest, top_us=top_us), True
         if place.began is not None and not place.back and self._settings.overlap_s > 0:
