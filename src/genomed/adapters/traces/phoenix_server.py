@@ -7,7 +7,7 @@ more, for the annotations that came meanwhile.
 
 from base64 import b64decode
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn, cast
 
 import msgspec
@@ -94,8 +94,12 @@ class PhoenixServer:
         more = True
         while more and room > 0:
             answer = await self._spans(opened, place, room, window)
-            listed |= {self._own_id(one): one for one in answer.data if "id" in one}
-            unnamed += [one for one in answer.data if "id" not in one]
+            for one in answer.data:
+                own = _own_id(one)
+                if own is None:
+                    unnamed.append(one)
+                else:
+                    listed[own] = one
             room -= len(answer.data)
             place, more = self._gone_on(place, answer)
         found = [*listed.values(), *unnamed]
@@ -116,19 +120,13 @@ class PhoenixServer:
         """Where the next question goes on, and whether this sweep has one."""
         starts = [us for us in (place.top_us, *(us_of(one.get("start_time")) for one in answer.data)) if us is not None]
         top_us = max(starts, default=None)
-        named = [one for one in answer.data if "id" in one]
-        newest = self._own_id(named[-1]) if named and not place.back else place.newest
+        named = _ids(answer.data)
+        newest = named[-1] if named and not place.back else place.newest
         if answer.next_cursor is not None:
             return replace(place, page=answer.next_cursor, newest=newest, top_us=top_us), True
         if place.began is not None and not place.back and self._settings.overlap_s > 0:
             return _Place(newest=newest, began=place.began, back=True, top_us=top_us), True
         return _Place(newest=newest, top_us=top_us), False
-
-    def _own_id(self, found: JsonObject) -> str:
-        own = found.get("id")
-        if not isinstance(own, str):
-            raise MalformedResponse(f"{self._settings.url} answered a span without its id")
-        return own
 
     async def _open(self) -> _Opened:
         if self._opened is None:
@@ -159,7 +157,7 @@ class PhoenixServer:
         except (httpx.HTTPError, httpx.InvalidURL) as trouble:
             self._refuse(trouble)
         page = self._read(answer.content, "spans")
-        if not place.back and _backwards([self._own_id(one) for one in page.data]):
+        if not place.back and _backwards(_ids(page.data)):
             told = f"Phoenix at {self._settings.url} does not tell its spans in the order of their arrival"
             raise Unsupported(told, remedy="update that server")
         return page
@@ -259,6 +257,16 @@ def _place(after: str | None) -> _Place:
     except msgspec.DecodeError as trouble:
         raise InvalidRequest.of([Problem(field="cursor", message=f"is no place in a project: {trouble}")]) from trouble
     return place if place.back or place.page is not None else replace(place, began=place.newest)
+
+
+def _own_id(found: JsonObject) -> str | None:
+    """As the server orders spans; one without it is no span, and counted as such."""
+    own = found.get("id")
+    return own if isinstance(own, str) else None
+
+
+def _ids(found: Sequence[JsonObject]) -> list[str]:
+    return [own for own in map(_own_id, found) if own is not None]
 
 
 def _backwards(ids: list[str]) -> bool:
