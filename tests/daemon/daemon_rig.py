@@ -20,11 +20,12 @@ from genomed.adapters.simulated.remote import RemoteJob
 from genomed.commands.context import Caller
 from genomed.daemon.assembly import Parts, assembled, new_event_id, new_id
 from genomed.daemon.dispatch import Reply
+from genomed.daemon.doors import doors
 from genomed.daemon.journal import Journal, open_journal
 from genomed.daemon.read_models import GenomeReadModels
 from genomed.daemon.secret_store import SecretStore
-from genomed.daemon.serve import bound_socket, doors
 from genomed.daemon.settings import Settings
+from genomed.daemon.unix_socket import bound_socket
 from genomed.entities.errors import ErrorBody
 from genomed.entities.ids import submission_key
 from genomed.entities.job import Job

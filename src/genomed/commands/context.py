@@ -42,10 +42,14 @@ class Decided(Generic[R]):
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """Who asks, as the socket knows it: `uid:1000`, or a part of the daemon."""
+    """Who asks, as the socket knows it: `uid:1000`, `token:tok-...`, or a part of the daemon.
+
+    personas: whom it may act for and read of; null: everybody.
+    """
 
     actor: str
     role: Role
+    personas: frozenset[str] | None = None
 
 
 class LogReader(Protocol):

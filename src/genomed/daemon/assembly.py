@@ -26,8 +26,9 @@ from genomed.daemon.recipe_runs import RecipeRuns
 from genomed.daemon.recipe_table import RecipeTable
 from genomed.daemon.recipe_work import Workshop
 from genomed.daemon.secret_store import SecretStore
+from genomed.daemon.sections import ProviderPolicy
 from genomed.daemon.self_tasks import SelfTasks
-from genomed.daemon.settings import ProviderPolicy, Settings
+from genomed.daemon.settings import Settings
 from genomed.daemon.staging import Staging
 from genomed.daemon.standing import Hands
 from genomed.daemon.trace_table import TraceTable

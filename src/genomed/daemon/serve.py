@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-import stat
 import sys
 from pathlib import Path
 
@@ -15,16 +14,12 @@ import anyio
 from aiohttp import web
 
 from genomed.daemon.assembly import assembled, new_event_id, now_us
-from genomed.daemon.bus_door import BusDoor
-from genomed.daemon.dispatch import Dispatch
-from genomed.daemon.event_door import EventDoor
-from genomed.daemon.event_view import EventEncoder
-from genomed.daemon.http_door import HttpDoor
+from genomed.daemon.doors import doors
 from genomed.daemon.journal import Journal, open_journal
 from genomed.daemon.read_models import GenomeReadModels
 from genomed.daemon.secret_store import RedactingFilter, SecretStore, crash_report
 from genomed.daemon.settings import Settings
-from genomed.entities.errors import Conflict
+from genomed.daemon.unix_socket import bound_socket
 
 log = logging.getLogger(__name__)
 
@@ -77,26 +72,6 @@ async def _run(settings: Settings, journal: Journal, listening: socket.socket, s
     await parts.providers.close()
 
 
-def doors(settings: Settings, journal: Journal, dispatch: Dispatch, stopping: anyio.Event) -> web.Application:
-    """All doors in one application. stopping: set when open streams are to end."""
-    limits = settings.limits
-    application = web.Application(client_max_size=limits.body_bytes)
-    door = HttpDoor(dispatch, journal, settings.access.roles, body_bytes=limits.body_bytes)
-    encoder = EventEncoder()
-    events = EventDoor(door, journal, encoder, heartbeat_s=limits.idle_heartbeat_s, stopping=stopping)
-    bus = BusDoor(
-        door,
-        dispatch,
-        journal,
-        encoder,
-        body_bytes=limits.body_bytes,
-        batch=limits.bus_batch,
-        stopping=stopping,
-    )
-    application.add_routes([*door.routes(), *events.routes(), *bus.routes(), door.last_route()])
-    return application
-
-
 async def _listen(
     application: web.Application, listening: socket.socket, stopping: anyio.Event, settings: Settings
 ) -> None:
@@ -114,46 +89,3 @@ async def _listen(
         stopping.set()
         with anyio.CancelScope(shield=True):
             await runner.cleanup()
-
-
-def bound_socket(path: Path) -> socket.socket:
-    """A Unix socket at `path`, mode 0600 from its first moment, in a folder that is ours alone if we made it.
-
-    Raises Conflict when something answers there already; a socket that a dead daemon left is replaced.
-    """
-    if not path.parent.exists():
-        path.parent.mkdir(mode=0o700, parents=True)
-    if path.exists() or path.is_symlink():
-        _remove_stale(path)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        listening.bind(str(path))
-    except OSError as error:
-        listening.close()
-        raise Conflict(f"cannot listen on {path}: {error.strerror}", field="socket") from error
-    finally:
-        os.umask(before)
-    listening.setblocking(False)
-    return listening
-
-
-def _remove_stale(path: Path) -> None:
-    if not stat.S_ISSOCK(path.lstat().st_mode):
-        raise Conflict(f"{path} exists and is no socket", field="socket", remedy="name another path with --socket")
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    probe.settimeout(1.0)
-    try:
-        probe.connect(str(path))
-    except ConnectionRefusedError:
-        path.unlink()
-    except OSError as error:  # busy, or not ours to ask: whoever it is, it may be alive
-        raise Conflict(f"{path} cannot be taken over: {error.strerror or error}", field="socket") from error
-    else:
-        raise Conflict(
-            f"a daemon answers on {path} already",
-            field="socket",
-            remedy="stop it, or name another socket with --socket",
-        )
-    finally:
-        probe.close()
