@@ -7,7 +7,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flywheel test check bench serve clean constraints
+.PHONY: help demo demo-flywheel test crash check bench serve clean constraints
 
 # 3.11 first: it is what constraints.txt was tried with. A name on PATH may be a shim that does not run, so each is asked.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell \
@@ -16,6 +16,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
+KILLS ?= 1000
 
 # pyright runs on the node that came with it, whatever else is installed.
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
@@ -33,6 +34,13 @@ demo-flywheel: $(READY) ## from Phoenix traces to an adopted layer (a few minute
 
 test: $(READY) ## all tests, WORKERS=2 at a time; make test ARGS="-k journal" for some
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+# Everything that records what it tried (tests/fault_record.py) runs here, whatever its marks; the kills come last.
+crash: $(READY) ## every enumeration, and KILLS=1000 kills of a real daemon; writes docs/reliability.md (an hour)
+	@record="$$(mktemp)"; export GENOMED_FAULT_RECORD="$$record"; failed=0; \
+	  $(BIN)/python -m pytest -n $(WORKERS) -m "long or crash or fault" $(ARGS) || failed=1; \
+	  $(BIN)/python -m tests.crash.kills --kills $(KILLS) --out build/kills || failed=1; \
+	  $(BIN)/python -m tests.fault_table "$$record" --write; exit "$$failed"
 
 check: $(READY) ## format, lint, types (two readers), import contracts, house laws
 	@$(BIN)/ruff format --check .

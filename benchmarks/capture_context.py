@@ -13,13 +13,15 @@ from genomed.daemon.journal import Journal
 from genomed.daemon.provider_table import ProviderTable
 from genomed.daemon.secret_store import SecretStore
 from genomed.entities.budget import Budget
+from genomed.entities.configured import Configuration
+from genomed.entities.guards import Guards
 from genomed.entities.recipe_shelf import ModelShelf, RecipePlanner, RecipeShelf
 from genomed.entities.trace import TraceShelf
 from genomed.entities.trigger_rule import TriggerRule
 
 
 def capturing_dispatch(journal: Journal, folder: Path) -> Dispatch:
-    providers = ProviderTable(folder, settings={}, allowed=(), now_us=now_us, secrets=SecretStore({}))
+    providers = ProviderTable(folder, settings={}, allowed=tuple, now_us=now_us, secrets=SecretStore({}))
     datasets = DatasetStore(folder / "datasets")
 
     activities = RunningActivities(now_us=now_us, new_id=new_id)
@@ -44,8 +46,10 @@ def capturing_dispatch(journal: Journal, folder: Path) -> Dispatch:
             default_base_model="benchmark-model",
             default_rule=TriggerRule(),
             budget=Budget(),
+            guards=Guards(),
             confirm={},
             job_secrets=frozenset(),
+            configuration=cast(Configuration, None),
             catalogue=commands.commands,
             given=given,
         )

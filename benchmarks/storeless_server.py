@@ -47,7 +47,7 @@ class Nowhere:
 
 async def main(path: Path) -> None:
     journal = cast(Journal, Nowhere())
-    door = HttpDoor(capturing_dispatch(journal, path.parent), journal, {}, body_bytes=BODY_BYTES)
+    door = HttpDoor(capturing_dispatch(journal, path.parent), journal, body_bytes=BODY_BYTES)
     application = web.Application(client_max_size=BODY_BYTES)
     application.add_routes(door.routes())
     runner = web.AppRunner(application, access_log=None)

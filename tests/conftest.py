@@ -9,7 +9,7 @@ from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
 # Limits of the slower kinds; everything else has the 20 s of pyproject.toml. A test's own `timeout` mark wins.
-LIMIT_S = {"training": 300, "packaging": 300, "crash": 120}
+LIMIT_S = {"training": 300, "packaging": 300, "crash": 120, "long": 900}
 
 # The suite shares two cores with the workers it starts, so one slow example is no finding.
 settings.register_profile("house", deadline=None)

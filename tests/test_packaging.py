@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src" / "genomed"
-DOORS = {"daemon", "adapters", "entities", "commands"}
+DOORS = {"daemon", "adapters", "entities", "commands", "systemd"}
 
 pytestmark = pytest.mark.packaging
 
@@ -59,7 +59,11 @@ def test_the_wheel_holds_all_of_genomed_and_nothing_else(distributions: Path) ->
         metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))).decode()
     ours = {f"genomed/{path.relative_to(SRC).as_posix()}" for path in SRC.rglob("*") if path.is_file()}
     assert names == {name for name in ours if "__pycache__" not in name}
-    assert "genomed/py.typed" in names
+    assert {
+        "genomed/py.typed",
+        "genomed/systemd/system/genomed.service",
+        "genomed/systemd/user/genomed.socket",
+    } <= names
     core = {
         line.removeprefix("Requires-Dist: ") for line in metadata.splitlines() if line.startswith("Requires-Dist: ")
     }
@@ -68,6 +72,8 @@ def test_the_wheel_holds_all_of_genomed_and_nothing_else(distributions: Path) ->
         "aiosqlite",
         "anyio",
         "msgspec",
+        "prometheus-client",
+        "structlog",
     }
 
 
@@ -95,6 +101,10 @@ def test_the_installed_daemon_serves_its_commands_and_stops_when_asked(installed
                 checked([str(installed / "genome"), "--socket", str(place), "help", "--json"], cwd=folder, env=env)
             )
             assert "genome/help" in json.dumps(told)
+            units = checked(
+                [str(installed / "genome"), "systemd", "install", "--user", "--dry-run"], cwd=folder, env=env
+            )
+            assert f"+ExecStart={installed / 'genomed'}" in units
             up.send_signal(signal.SIGTERM)
             assert up.wait(timeout=30) == 0
         assert not place.exists()

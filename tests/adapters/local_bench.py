@@ -6,7 +6,9 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -15,6 +17,8 @@ from tests.adapters.plain_secrets import PlainSecrets
 
 from genomed.adapters import local
 from genomed.adapters.local import worker_process
+from genomed.adapters.local.sandbox import Choice, choose
+from genomed.adapters.local.settings import LocalSettings, Sandbox
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.facts import DatasetFacts
 from genomed.entities.ids import submission_key
@@ -90,7 +94,8 @@ class Bench:
     """root: one temporary folder. A new `provider()` is a new daemon on the same files."""
 
     def __init__(self, root: Path, **settings: object) -> None:
-        self.root, self.settings = root, {"worker": STAND_IN, "poll_s": 0.01, "memory_reserve_bytes": 0, **settings}
+        fast = {"worker": STAND_IN, "poll_s": 0.01, "memory_reserve_bytes": 0, "sandbox": "none"}
+        self.root, self.settings = root, {**fast, **settings}
         self.ahead_s = 0.0
         self.model = make_model(root / "model")
         self._made: list[Provider] = []
@@ -112,6 +117,10 @@ class Bench:
     @property
     def attempt(self) -> Path:
         return self.root / "jobs" / JOB / "attempt-1"
+
+    @property
+    def started(self) -> Path:
+        return self.root / "jobs" / JOB / "attempt-1.started.json"
 
     def configuration(self, **sections: object) -> JobConfiguration:
         whole = {
@@ -144,12 +153,12 @@ class Bench:
         )
 
     def end_workers(self) -> None:
-        for path in self.root.glob("jobs/*/*/started.json"):
+        for path in self.root.glob("jobs/*/attempt-*.started.json"):
             identity = worker_process.identity_in(path)
             if identity is not None and worker_process.is_running(identity):
                 os.killpg(identity.pid, signal.SIGKILL)
         for made in self._made:
-            for child in made._workers._children:  # type: ignore[attr-defined]
+            for child in made._workers._children.values():  # type: ignore[attr-defined]
                 child.wait(10)
 
 
@@ -160,6 +169,13 @@ def bench_in(root: Path, **settings: object) -> Iterator[Bench]:
         yield bench
     finally:
         bench.end_workers()
+
+
+@cache
+def level_that_works(level: Sandbox) -> Choice:
+    """What this machine makes of a wish; a bench's folders are all alike in that."""
+    with TemporaryDirectory() as made:
+        return choose(LocalSettings(sandbox=level), Path(made) / "jobs", "cpu")
 
 
 async def accepted(bench: Bench, submission: Submission) -> None:

@@ -1,7 +1,8 @@
 """A worker that speaks protocol 1 and trains nothing: it plays the script that lies beside the base model.
 
 script.json is a list of [verb, argument]. Verbs: tell LINE, tear TEXT (no newline), result FILES (and finish), obey
-(wait for a wish), sleep S, print TEXT, die CODE, deaf (to SIGTERM), beat (touch the heartbeat), and, as the first,
+(wait for a wish), sleep S, print TEXT, die CODE, deaf (to SIGTERM), polite (SIGTERM is a pause), beat (touch the
+heartbeat), hold MIB (of memory), child MIB (one that holds so much), look PATH (until it is there), and, as the first,
 silent (do not even say who this is).
 """
 
@@ -22,6 +23,7 @@ def start_ticks() -> int:
 class Worker:
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec, self.paths, self.seq = spec, {k: Path(v) for k, v in spec["paths"].items()}, 0
+        self.held = b""
 
     def play(self) -> int:
         identity = {"pid": os.getpid(), "startTicks": start_ticks(), "submissionKey": self.spec["submissionKey"]}
@@ -57,6 +59,26 @@ class Worker:
 
     def deaf(self, _: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def polite(self, _: object) -> None:
+        def pause(*_: object) -> None:
+            self.tell({"type": "stopped", "reason": "paused", "step": 1, "checkpoint": None})
+            os._exit(0)
+
+        signal.signal(signal.SIGTERM, pause)
+
+    def hold(self, mib: int) -> None:
+        self.held = b"x" * (mib << 20)
+
+    def child(self, mib: int) -> None:
+        if os.fork() == 0:
+            self.hold(mib)
+            time.sleep(60)
+            os._exit(0)
+
+    def look(self, path: str) -> None:
+        while not Path(path).exists():
+            time.sleep(0.01)
 
     def beat(self, _: object) -> None:
         self.paths["heartbeat"].touch()

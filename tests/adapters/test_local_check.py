@@ -188,13 +188,25 @@ def test_an_unknown_setting_is_refused_with_the_known_ones(bench: Bench) -> None
 
 
 def test_hub_models_pass_only_where_the_operator_allows_them(bench: Bench) -> None:
-    configuration = bench.configuration(model={"baseModel": "org/model"}, metadata={"revision": "v1"})
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    configuration = bench.configuration(model={"baseModel": "org/model"}, metadata={"revision": commit})
     for allowed, expected in ((True, []), (False, ["model.baseModel"])):
         settings = LocalSettings(allow_hub=allowed)
         found = objections(configuration, bench.dataset(), probe=CPU, settings=settings)
         assert [problem.field for problem in found] == expected
         payload = translation(configuration, bench.dataset(), asked=(), settings=settings).payload
-        assert (payload["offline"], payload["revision"]) == (not allowed, "v1")
+        assert (payload["offline"], payload["revision"]) == (not allowed, commit)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"revision": "main"}, {"revision": "v1"}, {"revision": "0123456789abcdef"}])
+def test_a_model_of_the_hub_is_named_by_its_commit_unless_the_operator_allows_otherwise(
+    bench: Bench, metadata: dict[str, str]
+) -> None:
+    configuration = bench.configuration(model={"baseModel": "org/model"}, metadata=metadata)
+    for unpinned, expected in ((False, ["metadata.revision"]), (True, [])):
+        settings = LocalSettings(allow_hub=True, allow_unpinned=unpinned)
+        found = objections(configuration, bench.dataset(), probe=CPU, settings=settings)
+        assert [problem.field for problem in found] == expected
 
 
 def test_what_became_of_a_field_depends_on_what_was_asked(bench: Bench) -> None:

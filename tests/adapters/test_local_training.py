@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.adapters.local_bench import JOB, Bench, accepted, bench_in, json_in, names_in, poll_until
+from tests.adapters.local_bench import JOB, Bench, accepted, bench_in, json_in, level_that_works, names_in, poll_until
 
 from genomed.adapters.local.base_model import read_model
 from genomed.adapters.local.memory import estimate, workload
-from genomed.adapters.local.settings import WORKER
+from genomed.adapters.local.settings import WORKER, Sandbox
 from genomed.entities.ports import Accepted, LayerRequest, Snapshot, Submission
 from genomed.entities.types import TERMINAL, JobPhase, JobStatus, ModelPrecision, RowKind
 
@@ -26,6 +26,10 @@ TRAINING = {
     "schedule": {"epochs": 2, "batchSize": 2, "sequenceLength": 512, "checkpoints": 4, "evaluations": 1},
     "optimizer": {"learningRate": 0.001, "scheduler": {"type": "cosine", "warmupRatio": 0.1}},
     "metadata": {"maxNewTokens": 4, "threads": 1},
+}
+
+SHORT: dict[str, object] = {
+    "schedule": {"epochs": 1, "batchSize": 4, "sequenceLength": 512, "checkpoints": 1, "evaluations": 0}
 }
 
 LONG: dict[str, object] = {  # 80 steps, so that it can be stopped in the middle however fast the machine
@@ -43,7 +47,7 @@ def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def trained(tmp_path: Path, base_model: Path) -> Iterator[Bench]:
-    with bench_in(tmp_path, worker=str(WORKER), poll_s=0.1) as bench:
+    with bench_in(tmp_path, worker=str(WORKER), poll_s=0.1, sandbox="landlock") as bench:
         bench.model = base_model
         write_rows(tmp_path / "train.jsonl", ROWS)
         write_rows(tmp_path / "eval.jsonl", 2)
@@ -170,3 +174,37 @@ async def test_a_full_result_is_published_as_a_whole_model(trained: Bench) -> No
     held = names_in(Path(layer.path))
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {*held}
     assert json_in(f"{layer.path}/genomed-layer.json")["format"] == "full_model"
+
+
+async def weights_of(folder: Path, model: Path, sandbox: str) -> str:
+    """Their hash. The layer's own configuration names the adapted modules in no order of its own."""
+    with bench_in(folder, worker=str(WORKER), poll_s=0.1, sandbox=sandbox) as bench:
+        bench.model = model
+        write_rows(folder / "train.jsonl", ROWS)
+        write_rows(folder / "eval.jsonl", 2)
+        assert isinstance(await bench.provider().submit(submission(bench, SHORT)), Accepted)
+        last = (await run(bench))[-1]
+        assert last.status is JobStatus.SUCCEEDED, last
+        assert last.artifact is not None
+        assert last.confinement is not None
+        assert last.confinement.level == sandbox
+        return last.artifact.files["adapter_model.safetensors"]
+
+
+def working() -> list[str]:
+    levels: tuple[Sandbox, ...] = ("landlock", "bubblewrap")
+    return [level for level in levels if level_that_works(level).level == level]
+
+
+async def test_every_level_of_confinement_ends_with_the_same_weights(tmp_path: Path, base_model: Path) -> None:
+    levels = working()
+    if not levels:
+        pytest.skip("neither Landlock nor bubblewrap works here")
+    assert len({await weights_of(tmp_path / level, base_model, level) for level in levels}) == 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+async def test_training_confined_ends_with_the_weights_of_training_free(tmp_path: Path, base_model: Path) -> None:
+    levels = ("none", "rlimits", *working())
+    assert len({await weights_of(tmp_path / level, base_model, level) for level in levels}) == 1

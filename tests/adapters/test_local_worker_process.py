@@ -23,10 +23,10 @@ async def test_submitting_twice_starts_one_worker(bench: Bench) -> None:
     bench.script(STARTED, ("obey", None))
     first, provider = bench.submission(), bench.provider()
     assert await provider.submit(first) == Accepted(provider_job_id=f"local-{first.key}")
-    started = (bench.attempt / "started.json").read_bytes()
+    started = bench.started.read_bytes()
     assert await provider.submit(first) == Accepted(provider_job_id=f"local-{first.key}", adopted=True)
     assert await bench.provider().submit(first) == Accepted(provider_job_id=f"local-{first.key}", adopted=True)
-    assert (bench.attempt / "started.json").read_bytes() == started
+    assert bench.started.read_bytes() == started
 
 
 async def test_two_submissions_at_the_same_moment_start_one_worker(bench: Bench) -> None:
@@ -47,19 +47,19 @@ async def test_a_worker_that_has_said_nothing_yet_is_known_to_a_new_daemon(bench
     bench.script(("silent", None), ("sleep", 60))
     submission = bench.submission()
     await bench.provider().submit(submission)
-    started = (bench.attempt / "started.json").read_bytes()
-    (bench.attempt / "started.json").unlink()
+    started = bench.started.read_bytes()
+    bench.started.unlink()
     newcomer = bench.provider()
     assert isinstance(await newcomer.find(submission.key, job_id=JOB, intended_us=0), Found)
     assert await newcomer.submit(submission) == Accepted(provider_job_id=f"local-{submission.key}", adopted=True)
-    (bench.attempt / "started.json").write_bytes(started)  # so that the test can end it
+    bench.started.write_bytes(started)  # so that the test can end it
 
 
 async def test_a_folder_whose_worker_was_never_started_is_absent_and_can_be_started(bench: Bench) -> None:
     submission = bench.submission()
     await bench.provider().submit(submission)
     await poll_until(bench.provider(), lambda snapshot: snapshot.status is JobStatus.SUCCEEDED)
-    for path in bench.attempt.iterdir():
+    for path in (*bench.attempt.iterdir(), *bench.attempt.parent.iterdir()):
         if path.is_file() and path.name != "spec.json":
             path.unlink()
     assert await bench.provider().find(submission.key, job_id=JOB, intended_us=0) == Absent()
@@ -108,7 +108,7 @@ def test_another_process_with_the_same_id_is_not_signalled(bench: Bench) -> None
     impostor = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     ticks = start_ticks(impostor.pid)
     assert ticks is not None
-    (bench.attempt / "started.json").write_text(json.dumps({"pid": impostor.pid, "startTicks": ticks - 1}))
+    bench.started.write_text(json.dumps({"pid": impostor.pid, "startTicks": ticks - 1}))
     workers, folder = Workers(), AttemptFolder(bench.attempt)
     assert not workers.alive(folder)
     assert not workers.signal(folder, signal.SIGKILL)

@@ -83,6 +83,7 @@ async def test_what_was_rejected_unjudged_or_said_twice_does_not_count(quiet: Ri
         "searches": 0,
         "sessions": 1,
         "forgotten": 0,
+        "withheld": 0,
     }
 
 

@@ -73,6 +73,24 @@ class Mortal:
         return called
 
 
+def every(steps: Sequence[str]) -> list[int]:
+    """The number of each step, from 1 on."""
+    return list(range(1, len(steps) + 1))
+
+
+def spread(steps: Sequence[str]) -> list[int]:
+    """About a third of them: the first, the last, and of each append and each call one side, in turn."""
+    chosen, known = {1, len(steps)}, set[str]()
+    sides = {"before": 0, "after": 0}
+    for number, step in enumerate(steps, start=1):
+        side, _, what = step.partition(" ")
+        if what not in known and sides[side] <= min(sides.values()):
+            known.add(what)
+            sides[side] += 1
+            chosen.add(number)
+    return sorted(chosen)
+
+
 def mortal_provider(provider: Provider, fate: Fate) -> Any:
     return Mortal(provider, fate, CALLS)
 

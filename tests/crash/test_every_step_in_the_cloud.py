@@ -3,14 +3,15 @@
 The emulators keep their books while daemons come and go: what they accepted is what would be paid for.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 from tests.crash.cloud_worlds import CLOUDS, World, world
-from tests.crash.stops import lived
+from tests.crash.stops import every, lived, spread
 from tests.daemon.daemon_rig import Json, running
+from tests.fault_record import record_fault
 
 from genomed.entities.ids import submission_key
 
@@ -20,6 +21,9 @@ TIMES = {"etaS", "createdUs", "updatedUs", "startedUs", "finishedUs", "progressU
 MAY_DIFFER = {"job.submission_unknown", "job.submission_not_found", "job.submission_deferred", "job.stalled"}
 
 Prepare = Callable[[Path, World], Awaitable[None]]
+Choose = Callable[[Sequence[str]], list[int]]
+
+STOPS = [pytest.param(spread, id="a third of the stops"), pytest.param(every, id="every stop", marks=pytest.mark.long)]
 
 
 async def created(folder: Path, there: World) -> None:
@@ -96,7 +100,7 @@ def differing(expected: object, got: object, where: str = "") -> list[str]:
     return [] if expected == got else [f"{where}: {expected!r}, not {got!r}"]
 
 
-async def every_stop_gives_the_same(name: str, tmp_path: Path, prepare: Prepare) -> tuple[Json, int]:
+async def every_stop_gives_the_same(name: str, tmp_path: Path, prepare: Prepare, choose: Choose) -> tuple[Json, int]:
     async def life(folder: Path, there: World, die_at: int | None) -> list[str]:
         return await lived(folder, given=there.given, environment=there.environment, attend=there.attend, die_at=die_at)
 
@@ -104,8 +108,8 @@ async def every_stop_gives_the_same(name: str, tmp_path: Path, prepare: Prepare)
         await prepare(tmp_path / "undisturbed", there)
         steps = await life(tmp_path / "undisturbed", there, None)
         expected = await outcome(tmp_path / "undisturbed", there)
-    stops = len(steps) if prepare in WHOLE_LIVES else steps.index("after job.submitted") + 1
-    for die_at in range(1, stops + 1):
+    stops = choose(steps if prepare in WHOLE_LIVES else steps[: steps.index("after job.submitted") + 1])
+    for die_at in stops:
         folder = tmp_path / str(die_at)
         async with world(name) as there:
             await prepare(folder, there)
@@ -113,23 +117,27 @@ async def every_stop_gives_the_same(name: str, tmp_path: Path, prepare: Prepare)
             await life(folder, there, None)
             differs = differing(expected, await outcome(folder, there))
             assert differs == [], f"stopped at step {die_at}: {taken[:die_at][-1]}"
-    return expected, stops
+    return expected, len(stops)
 
 
+@pytest.mark.parametrize("choose", STOPS)
 @pytest.mark.parametrize("prepare", [created, reply_lost, request_lost], ids=["plain", "reply lost", "request lost"])
 @pytest.mark.parametrize("name", sorted(CLOUDS))
 async def test_wherever_it_stops_the_job_succeeds_once_and_is_paid_once(
-    name: str, tmp_path: Path, prepare: Prepare, record_property: Callable[[str, object], None]
+    name: str, tmp_path: Path, prepare: Prepare, choose: Choose, record_property: Callable[[str, object], None]
 ) -> None:
-    expected, steps = await every_stop_gives_the_same(name, tmp_path, prepare)
-    record_property("stops", steps)
+    expected, stops = await every_stop_gives_the_same(name, tmp_path, prepare, choose)
+    record_property("stops", stops)
+    record_fault("stop", f"between two steps of a job at {name}", "the same job, paid once", times=stops)
     assert (expected["job"]["status"], expected["accepted"], expected["layers"]) == ("succeeded", [1], 1)
 
 
+@pytest.mark.parametrize("choose", STOPS)
 @pytest.mark.parametrize("name", sorted(CLOUDS))
 async def test_wherever_it_stops_a_cancel_reaches_the_cloud(
-    name: str, tmp_path: Path, record_property: Callable[[str, object], None]
+    name: str, tmp_path: Path, choose: Choose, record_property: Callable[[str, object], None]
 ) -> None:
-    expected, steps = await every_stop_gives_the_same(name, tmp_path, running_and_unwanted)
-    record_property("stops", steps)
+    expected, stops = await every_stop_gives_the_same(name, tmp_path, running_and_unwanted, choose)
+    record_property("stops", stops)
+    record_fault("stop", f"between two steps of a cancelled job at {name}", "cancelled there, once", times=stops)
     assert (expected["job"]["status"], expected["accepted"], expected["endings"]) == ("cancelled", [1], [0, 0, 1])

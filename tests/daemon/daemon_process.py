@@ -44,7 +44,7 @@ class UnixConnection(HTTPConnection):
 class DaemonProcess:
     """`folder` is short, for the socket's sake. `start` after `kill` is the same daemon again.
 
-    environment: beside the test's own.
+    environment: beside the test's own. files: how many it may have open, as `ulimit -n`.
     """
 
     def __init__(
@@ -54,10 +54,13 @@ class DaemonProcess:
         self.log = folder / "daemon.log"
         (folder / "config.toml").write_text(configuration)
         self.environment = environment
+        self.files: int | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     def spawn(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "genomed.daemon", "--data-dir", str(self.data), "--socket", str(self.socket)]
+        limited = ["prlimit", f"--nofile={self.files}:{self.files}"] if self.files else []
+        command = [*limited, sys.executable, "-m", "genomed.daemon"]
+        command += ["--data-dir", str(self.data), "--socket", str(self.socket)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--config", str(self.folder / "config.toml")],
@@ -145,11 +148,15 @@ class DaemonProcess:
 
 @contextmanager
 def daemon_process(
-    *, configuration: str = CONFIGURATION, environment: Mapping[str, str] = MappingProxyType({})
+    *,
+    configuration: str = CONFIGURATION,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    files: int | None = None,
 ) -> Iterator[DaemonProcess]:
     """A daemon that runs, in a fresh short folder; whatever is left of it is killed at the end."""
     with tempfile.TemporaryDirectory(prefix="gn", dir="/tmp") as folder:
         daemon = DaemonProcess(Path(folder), configuration=configuration, environment=environment)
+        daemon.files = files
         try:
             daemon.start()
             yield daemon

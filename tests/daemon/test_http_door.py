@@ -13,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.daemon.daemon_rig import Json, listening, running
 
-from genomed.daemon.access import caller_of, demand, peer_uid
 from genomed.daemon.http_door import STATUS, decoded
-from genomed.entities.errors import ErrorKind, Forbidden, InvalidRequest
-from genomed.entities.types import Role
+from genomed.entities.errors import ErrorKind, InvalidRequest
 
 SAID: Json = {"personaId": "ada", "domain": "sums", "input": "1+1", "output": "2"}
 SMALL: Json = {"limits": {"body_bytes": 4096}}
@@ -154,24 +152,6 @@ async def test_a_client_that_hangs_up_in_the_middle_disturbs_nobody(tmp_path: Pa
 def test_any_bytes_are_json_or_an_invalid_request(body: bytes) -> None:
     with suppress(InvalidRequest):
         decoded(body)
-
-
-def test_our_own_uid_and_root_are_admin_and_others_need_a_role() -> None:
-    roles = {"7": Role.CAPTURE}
-    assert caller_of(os.getuid(), {}).role is Role.ADMIN
-    assert caller_of(0, {}).role is Role.ADMIN
-    assert (caller_of(7, roles).actor, caller_of(7, roles).role) == ("uid:7", Role.CAPTURE)
-    with pytest.raises(Forbidden, match="uid 8 has no role"):
-        caller_of(8, roles)
-    demand(caller_of(7, roles), Role.READ, "reading")
-    with pytest.raises(Forbidden):
-        demand(caller_of(7, roles), Role.OPERATE, "spending")
-
-
-def test_the_peer_is_who_the_kernel_says() -> None:
-    left, right = socket.socketpair(socket.AF_UNIX)
-    with left, right:
-        assert peer_uid(left) == os.getuid()
 
 
 async def test_the_door_adds_nothing_to_what_the_executor_answers(tmp_path: Path) -> None:

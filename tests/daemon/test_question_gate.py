@@ -7,7 +7,7 @@ from genomed.daemon.question_gate import QuestionGate
 
 
 async def test_no_more_questions_than_allowed_are_under_way() -> None:
-    gate = QuestionGate(at_once=3, now_us=lambda: 0)
+    gate = QuestionGate(at_once=lambda: 3, now_us=lambda: 0)
     under_way = most = 0
 
     async def ask() -> None:
@@ -25,7 +25,7 @@ async def test_no_more_questions_than_allowed_are_under_way() -> None:
 
 
 async def test_providers_do_not_wait_for_each_other() -> None:
-    gate = QuestionGate(at_once=1, now_us=lambda: 0)
+    gate = QuestionGate(at_once=lambda: 1, now_us=lambda: 0)
     async with gate.turn("slow"):
         with anyio.fail_after(5):
             async with gate.turn("other"):
@@ -34,7 +34,7 @@ async def test_providers_do_not_wait_for_each_other() -> None:
 
 async def test_a_wish_to_be_left_alone_holds_for_all_jobs_of_the_provider_and_is_not_shortened() -> None:
     now = 0
-    gate = QuestionGate(at_once=2, now_us=lambda: now)
+    gate = QuestionGate(at_once=lambda: 2, now_us=lambda: now)
     gate.quiet("cloud", 3600)
     gate.quiet("cloud", 1)
     with anyio.move_on_after(0.05) as waited:

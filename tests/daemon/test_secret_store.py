@@ -64,7 +64,7 @@ async def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: py
         ("env:EMPTY", "not set"),
         ("env:TWO_LINES", "line break"),
         ("cred:acme", "systemd"),
-        ("keyring:acme", "not supported"),
+        ("keyring:acme", "names no service"),
         ("file:relative/path", "absolute"),
         ("file:/nowhere/at/all", "No such file"),
         ("file:/dev/null", "not a plain file"),

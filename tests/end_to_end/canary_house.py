@@ -3,6 +3,7 @@
 Knows how keys are spelt, where they are kept, and everything that the daemon writes and says; knows no troubles.
 """
 
+import signal
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,8 +18,11 @@ from tests.crash.cloud_worlds import ROWS, World, world
 from tests.daemon.daemon_process import START_S, DaemonProcess, Json, daemon_process, toml
 from tests.daemon.daemon_rig import chat, write_rows
 
-STEMS = {name: f"canary{name}5f7d2c" for name in ("openai", "fireworks", "together", "mistral", "wandb", "plugin")}
-"""What every spelling of a key has in common, but for base64."""
+STEMS = {
+    name: f"canary{name}5f7d2c"
+    for name in ("openai", "fireworks", "together", "mistral", "wandb", "plugin", "token", "bystander")
+}
+"""What every spelling of a key has in common, but for base64. The last two nobody asks for: they are only there."""
 
 CLOUDS = ("fireworks", "mistral", "openai", "together")
 TAKES_WANDB = ("fireworks", "mistral", "together")
@@ -51,6 +55,22 @@ def provider(context):
 """
 
 
+KEYRING = """
+from keyring.backend import KeyringBackend
+
+
+class Canaries(KeyringBackend):
+    priority = 5
+
+    def get_password(self, service, username):
+        return {KEYS!r}.get(f"{{service}}/{{username}}")
+
+    def set_password(self, service, username, password):
+        raise NotImplementedError
+"""
+"""A keyring without a file of its own, chosen by the variable that its library has for that."""
+
+
 def key_of(name: str) -> str:
     """With letters that every encoding spells otherwise; 40 in all, which W&B keys have."""
     return f'{STEMS[name]}/+="\\%'.ljust(40, "z")
@@ -79,7 +99,26 @@ class House:
         self.daemon, self.worlds, self.folder = daemon, worlds, folder
         self.heard: list[bytes] = []
         self._known: Counter[tuple[str, bytes]] = Counter()
+        self._searched: dict[Path, tuple[int, int]] = {}
+        self._position = 0
+        self._heard_out: set[str] = set()
         self._rows = 0
+
+    def reload(self, **changed: object) -> None:
+        """With these settings over those it was started with; waits until they hold."""
+        path = self.daemon.folder / "config.toml"
+        kept = [line for line in path.read_text().splitlines() if line.partition(" = ")[0].strip('"') not in changed]
+        path.write_text("\n".join([*toml(changed).splitlines(), *kept]) + "\n")
+        assert self.daemon.process is not None
+        self.daemon.process.send_signal(signal.SIGHUP)
+        deadline = monotonic() + START_S
+        while any(self._shown(name) != msgspec.json.encode(value).decode() for name, value in changed.items()):
+            assert monotonic() < deadline, self.daemon.log.read_text()[-3000:]
+            sleep(0.01)
+
+    def _shown(self, name: str) -> str:
+        [one] = self.result("config-show", {"section": name})["values"]
+        return str(one["value"])
 
     def ask(self, name: str, params: object = None) -> Json:
         """The whole answer, error or not."""
@@ -131,33 +170,54 @@ class House:
         self.job_when(job_id, lambda job: job["status"] == "running")
         return job_id
 
-    def listen(self) -> None:
-        """Everything that anybody can ask for."""
-        for path in ("/healthz", "/events?after=0&follow=false", "/nowhere"):
+    def listen(self, *, anew: bool = False) -> None:
+        """Everything that anybody can ask for; of events and of jobs that have ended, what was not heard yet."""
+        if anew:
+            self._position, self._heard_out = 0, set()
+        after, self._position = self._position, self.daemon.position()
+        for path in ("/healthz", "/readyz", "/metrics", f"/events?after={after}&follow=false", "/nowhere"):
             self.heard.append(self.daemon.request("GET", path)[1])
         for name in (*CLOUDS, "boom", "local"):
             self.ask("provider-capabilities", {"provider": name})
         for job in self.result("job-list", {"limit": 200})["jobs"]:
+            if job["jobId"] in self._heard_out:
+                continue
+            if job["finishedUs"] is not None:
+                self._heard_out.add(job["jobId"])
             self.ask("job-status", {"jobId": job["jobId"]})
             self.ask("job-events", {"jobId": job["jobId"], "limit": 1000})
         for name in ("doctor", "provider-list", "overview", "layer-list", "budget-status", "help", "trigger-list"):
             self.ask(name)
+        self.ask("config-show")
 
-    def leaks(self) -> list[str]:
+    def leaks(self, *, anew: bool = False) -> list[str]:
         """Where a key is found in what the daemon wrote and said since this was asked last."""
-        self.listen()
-        places = {str(path): path.read_bytes() for path in self.daemon.data.rglob("*") if path.is_file()}
-        assert any(place.endswith("-wal") for place in places)
-        places["the log"] = self.daemon.log.read_bytes()
-        places["an answer"] = b"\n".join(self.heard)
-        found = []
+        self.listen(anew=anew)
+        assert list(self.daemon.data.glob("*-wal")) != []
+        places = {str(path): path.read_bytes() for path in self._written()}
+        said, self.heard = b"\n".join(self.heard), []
+        found = [f"{what} in an answer: {_around(said, form)!r}" for form, what in spellings().items() if form in said]
         for place, body in places.items():
             for form, what in spellings().items():
                 before, self._known[place, form] = self._known[place, form], body.count(form)
                 if self._known[place, form] > before:
-                    at = body.rindex(form)
-                    found.append(f"{what} in {place}: {body[max(0, at - 200) : at + 60]!r}")
+                    found.append(f"{what} in {place}: {_around(body, form)!r}")
         return found
+
+    def _written(self) -> Iterator[Path]:
+        """Files that are others than when they were searched last."""
+        for path in [*self.daemon.data.rglob("*"), self.daemon.log]:
+            if path.is_file():
+                facts = path.stat()
+                now = (facts.st_size, facts.st_mtime_ns)
+                if self._searched.get(path) != now:
+                    self._searched[path] = now
+                    yield path
+
+
+def _around(body: bytes, form: bytes) -> bytes:
+    at = body.rindex(form)
+    return body[max(0, at - 200) : at + 60]
 
 
 @contextmanager
@@ -166,6 +226,7 @@ def house_in(folder: Path) -> Iterator[House]:
     keys.mkdir()
     info.mkdir(parents=True)
     (site / "boom.py").write_text(BOOM)
+    (site / "canary_keyring.py").write_text(KEYRING.format(KEYS={"genomed/together": key_of("together")}))
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: boom\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[genomed.adapters]\nboom = boom:provider\n")
     for name in ("fireworks", "mistral"):
@@ -173,13 +234,16 @@ def house_in(folder: Path) -> Iterator[House]:
         (keys / name).write_text(key_of(name) + "\n")
     environment = {
         "OPENAI_API_KEY": key_of("openai"),
-        "TOGETHER_API_KEY": key_of("together"),
+        "PYTHON_KEYRING_BACKEND": "canary_keyring.Canaries",
+        "GENOMED_TOKEN": key_of("token"),
+        "SOMEBODYS_PASSWORD": key_of("bystander"),
         "WANDB_CANARY": key_of("wandb"),
         "BOOM_KEY": key_of("plugin"),
         "CREDENTIALS_DIRECTORY": str(keys),
         "PYTHONPATH": str(site),
     }
     references = {"fireworks": {"api_key": f"file:{keys / 'fireworks'}"}, "mistral": {"api_key": "cred:mistral"}}
+    references["together"] = {"api_key": "keyring:genomed/together"}
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
         worlds = {

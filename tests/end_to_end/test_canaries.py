@@ -4,6 +4,8 @@ Each test lets something happen to the one daemon and then searches all that it 
 keys back here, which is the worst that they can do.
 """
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -15,6 +17,7 @@ from tests.cli.conftest import Genome
 from tests.crash.cloud_worlds import world
 from tests.daemon.daemon_process import START_S, Json
 from tests.daemon.daemon_rig import running
+from tests.daemon.test_hardening import unlimited_cores
 from tests.emulators.emulator import Emulator
 from tests.emulators.fireworks_emulator import FireworksEmulator
 from tests.emulators.mistral_emulator import MistralEmulator
@@ -34,6 +37,17 @@ EVERY_CLOUD = pytest.mark.parametrize("name", CLOUDS)
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with house_in(tmp_path_factory.mktemp("house")) as made:
         yield made
+
+
+def test_a_key_that_lay_about_would_be_found(house: House) -> None:
+    """The search is no good if it finds nothing where there is something."""
+    planted = house.daemon.data / "planted"
+    planted.write_bytes(b"\n".join(spellings()))
+    house.heard.append(key_of("openai").encode())
+    found = house.leaks()
+    planted.unlink()
+    assert sorted(one.partition(" in /")[0] for one in found if "planted" in one) == sorted(spellings().values())
+    assert [one.partition(":")[0] for one in found if "planted" not in one] == ["openai in an answer"]
 
 
 @EVERY_CLOUD
@@ -174,7 +188,7 @@ def test_what_the_command_line_prints_has_no_key(
     monkeypatch.setenv("GENOMED_SOCKET", str(house.daemon.socket))
     genome = Genome(capsys)
     jobs = [job["jobId"] for job in house.result("job-list", {"limit": 200})["jobs"]]
-    lines = [["doctor"], ["provider", "list"], ["job", "list"], ["job", "status", "job-nowhere"]]
+    lines = [["doctor"], ["config", "show"], ["provider", "list"], ["job", "list"], ["job", "status", "job-nowhere"]]
     lines += [["provider", "capabilities", name] for name in CLOUDS]
     lines += [["job", what, job_id] for job_id in jobs for what in ("status", "events")]
     for line in lines:
@@ -194,14 +208,64 @@ def test_a_local_worker_inherits_no_key(house: House) -> None:
         "jobId"
     ]
     house.job_when(job_id, lambda job: job["status"] == "running")
-    [started] = house.daemon.data.glob(f"jobs/{job_id}/*/started.json")
+    [started] = house.daemon.data.glob(f"jobs/{job_id}/attempt-1.started.json")
     worker = int(msgspec.json.decode(started.read_bytes())["pid"])
-    environ = Path(f"/proc/{worker}/environ").read_bytes()
-    assert b"PATH=" in environ
-    assert [what for form, what in spellings().items() if form in environ] == []
-    assert b"CREDENTIALS_DIRECTORY" not in environ
+    assert house.daemon.process is not None
+    assert keys_in(Path(f"/proc/{house.daemon.process.pid}/environ").read_bytes()) != [], "there is much to inherit"
+    assert b"PATH=" in Path(f"/proc/{worker}/environ").read_bytes()
+    for pid in {worker, *in_session(worker), *children(house.daemon.process.pid)}:
+        for name in ("environ", "cmdline"):
+            told = Path(f"/proc/{pid}/{name}").read_bytes()
+            assert (pid, name, keys_in(told)) == (pid, name, [])
+            assert b"CREDENTIALS_DIRECTORY" not in told
+            assert b"KEYRING" not in told
     house.ask("job-cancel", {"jobId": job_id})
     house.ended(job_id)
+
+
+def keys_in(body: bytes) -> list[str]:
+    return [what for form, what in spellings().items() if form in body]
+
+
+def in_session(worker: int) -> list[int]:
+    """The worker and all that it started, which are a session of their own."""
+    session = os.getsid(worker)
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if _session_of(pid) == session]
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+
+
+def test_a_log_of_json_lines_is_as_silent_as_one_for_people(house: House) -> None:
+    house.reload(log_format="json")
+    before = len(house.daemon.log.read_bytes())
+    for name in CLOUDS:
+        emulator = house.worlds[name].emulator
+        job_id = house.held(name)
+        emulator.fault("get_job", "status", code=403, body=echoing(key_of(name)))
+        house.job_when(job_id, lambda job: job["phase"] == "stalled")
+        emulator.release()
+        house.ask("job-cancel", {"jobId": job_id})
+        house.ended(job_id)
+    configuration = {"model": {"baseModel": "explode"}, "datasets": {"trainingFileId": house.dataset()}}
+    wish = {"personaId": "ada", "provider": "boom", "configuration": configuration | {"method": {"type": "lora"}}}
+    assert house.ask("job-create", wish)["error"]["kind"] == "internal"
+    assert house.leaks() == []
+    lines = house.daemon.log.read_bytes()[before:].splitlines()
+    told = [msgspec.json.decode(line, type=dict[str, object]) for line in lines]
+    assert [line for line in told if "[secret " in str(line)] != [], "what was said back was noticed, not missed"
+    assert [line for line in told if "somebody forgot" in str(line.get("exception"))] != []
+    house.reload(log_format="people")
 
 
 def test_copies_of_the_log_and_a_stop_leave_no_key_behind(house: House) -> None:
@@ -210,13 +274,27 @@ def test_copies_of_the_log_and_a_stop_leave_no_key_behind(house: House) -> None:
     house.result("log-export", {"path": str(exported)})
     house.result("log-backup", {"path": str(backup)})
     assert house.result("log-verify")["ok"] is True
-    assert house.leaks() == []
+    assert house.leaks(anew=True) == []
     assert house.daemon.stop() == 0
     left = [exported, house.daemon.log, *(path for path in house.daemon.data.rglob("*") if path.is_file())]
     left += [path for path in (backup, *backup.rglob("*")) if path.is_file()]
     found = [f"{what} in {path}" for path in left for form, what in spellings().items() if form in path.read_bytes()]
     assert found == []
     assert exported.stat().st_size > 100_000
+
+
+def test_a_crash_leaves_no_core_with_keys_in_it(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The very last. That this machine would keep cores, tests/daemon/test_hardening.py shows."""
+    monkeypatch.chdir(tmp_path)
+    with unlimited_cores():
+        house.daemon.start()
+    house.ask("provider-list")
+    assert house.daemon.process is not None
+    house.daemon.process.send_signal(signal.SIGABRT)
+    assert house.daemon.process.wait() == -signal.SIGABRT
+    folders = (tmp_path, house.daemon.folder, house.folder)
+    assert [path for folder in folders for path in folder.rglob("core*") if path.is_file()] == []
+    assert keys_in(house.daemon.log.read_bytes()) == []
 
 
 async def test_nothing_of_ours_shows_a_key_when_it_is_printed(tmp_path: Path) -> None:

@@ -35,13 +35,14 @@ def daemon() -> Iterator[DaemonProcess]:
     with daemon_process(configuration="[providers.local]\nthreads = 1\n") as running:
         yield running
         running.kill()
-        for identity in running.data.glob("jobs/*/attempt-*/worker.json"):
+        for identity in running.data.glob("jobs/*/attempt-*.started.json"):
             end(json.loads(identity.read_text())["pid"])
 
 
-def end(pid: int) -> None:
+def end(session: int) -> None:
+    """The worker with all that stands around it."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.killpg(session, signal.SIGKILL)
     except ProcessLookupError:
         return
 
@@ -85,8 +86,8 @@ def ended(job: dict[str, Any]) -> bool:
     return job["status"] in ("succeeded", "failed", "cancelled")
 
 
-def worker_pids(daemon: DaemonProcess, job_id: str) -> list[int]:
-    found = sorted(daemon.data.glob(f"jobs/{job_id}/attempt-*/worker.json"))
+def sessions(daemon: DaemonProcess, job_id: str) -> list[int]:
+    found = sorted(daemon.data.glob(f"jobs/{job_id}/attempt-*.started.json"))
     return [int(json.loads(path.read_text())["pid"]) for path in found]
 
 
@@ -98,7 +99,7 @@ def loss_steps(daemon: DaemonProcess, job_id: str) -> list[int]:
 def test_a_killed_daemon_finds_its_worker_again_and_no_step_is_missing(daemon: DaemonProcess, base_model: Path) -> None:
     job_id = create(daemon, base_model)
     wait_until(daemon, job_id, lambda job: bool(job["progress"]) and job["progress"]["step"] >= 2)
-    before = worker_pids(daemon, job_id)
+    before = sessions(daemon, job_id)
 
     daemon.kill()
     daemon.start()
@@ -106,7 +107,10 @@ def test_a_killed_daemon_finds_its_worker_again_and_no_step_is_missing(daemon: D
     job = wait_until(daemon, job_id, ended)
     total = job["progress"]["totalSteps"]
     assert (job["status"], job["attempt"]) == ("succeeded", 1)
-    assert worker_pids(daemon, job_id) == before
+    assert sessions(daemon, job_id) == before
+    told = [event["type"] for event in daemon.call("job-events", {"jobId": job_id, "limit": 1000})["events"]]
+    assert told.count("job.worker_confined") == 1
+    assert job["confinement"]["level"] in ("rlimits", "landlock", "bubblewrap")
     assert loss_steps(daemon, job_id) == list(range(1, total + 1))
     assert daemon.call("log-verify")["ok"]
 
@@ -114,9 +118,9 @@ def test_a_killed_daemon_finds_its_worker_again_and_no_step_is_missing(daemon: D
 def test_a_killed_worker_goes_on_from_its_last_good_checkpoint(daemon: DaemonProcess, base_model: Path) -> None:
     job_id = create(daemon, base_model)
     wait_until(daemon, job_id, lambda job: job["checkpoint"] is not None)
-    (pid,) = worker_pids(daemon, job_id)
+    (session,) = sessions(daemon, job_id)
 
-    os.kill(pid, signal.SIGKILL)
+    end(session)
 
     job = wait_until(daemon, job_id, ended)
     told = [event["type"] for event in daemon.call("job-events", {"jobId": job_id, "limit": 1000})["events"]]
@@ -146,10 +150,10 @@ def test_training_that_ends_while_the_daemon_is_down_is_published_once(daemon: D
 def test_a_stop_that_was_asked_for_leaves_the_worker_running(daemon: DaemonProcess, base_model: Path) -> None:
     job_id = create(daemon, base_model)
     wait_until(daemon, job_id, lambda job: bool(job["progress"]))
-    (pid,) = worker_pids(daemon, job_id)
+    (session,) = sessions(daemon, job_id)
 
     assert daemon.stop() == 0
-    os.kill(pid, 0)
+    os.kill(session, 0)
     daemon.start()
 
     assert wait_until(daemon, job_id, ended)["attempt"] == 1

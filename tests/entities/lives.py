@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from genomed.entities.checking import convert
 from genomed.entities.configuration import JobConfiguration
+from genomed.entities.confinement_events import Confinement, WorkerConfined
 from genomed.entities.errors import ErrorBody, ErrorKind
 from genomed.entities.events import (
     CancelRequested,
@@ -111,6 +112,7 @@ def upload_intended(role: str = "train") -> UploadIntended:
     return UploadIntended(role=role, name=f"gn-{role}", sha256="0" * 64, size_bytes=10, rows=40)
 
 
+CONFINEMENT = Confinement(level="landlock", network="closed", missing=("bubblewrap is missing",))
 ESTIMATE = Estimate(usd=1.25, basis="a price list", source="price_table")
 SUBMITTED = JobSubmitted(attempt=1, provider_job_id="theirs-1")
 LOST = WorkerLost(attempt=1, reason="signal 9")
@@ -160,6 +162,7 @@ def _followers() -> dict[type, st.SearchStrategy[JobEvent]]:
         UnknownStatusReported: st.builds(UnknownStatusReported, attempt=attempts, provider_status=words),
         ProgressReported: st.builds(ProgressReported, attempt=attempts, progress=progress),
         CheckpointCommitted: st.builds(checkpoint, st.integers(0, 99), attempt=attempts, loss=numbers),
+        WorkerConfined: st.builds(WorkerConfined, attempt=attempts, confinement=st.just(CONFINEMENT)),
         WorkerLost: st.builds(WorkerLost, attempt=attempts, reason=words),
         JobNoted: st.builds(JobNoted, level=st.sampled_from(EventLevel), message=words, code=words),
         SideJudged: st.builds(

@@ -52,6 +52,13 @@ def test_a_type_begins_with_the_kind_of_its_stream() -> None:
         "forget",
         "self_task",
         "trace",
+        "consent",
+        "guard",
+        "access",
+        "token",
+        "daemon",
+        "archive",
+        "retention",
     }
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.entities.lives import (
     ARTIFACT,
     CANCEL,
+    CONFINEMENT,
     ENDINGS,
     ERROR,
     PAUSE,
@@ -17,6 +18,7 @@ from tests.entities.lives import (
     progressed,
 )
 
+from genomed.entities.confinement_events import WorkerConfined
 from genomed.entities.errors import ErrorBody, ErrorKind
 from genomed.entities.events import (
     ConfigurationResolved,
@@ -167,6 +169,14 @@ def test_a_judgement_is_told_once_and_again_when_it_changes() -> None:
     assert told(judged) == [event]
     assert told(judged, event) == []
     assert told(judged, SideJudged(attempt=1, side="baseline", judgement=Judgement(rows=1))) == [event]
+
+
+def test_how_a_worker_is_confined_is_told_once_per_attempt() -> None:
+    confined = WorkerConfined(attempt=1, confinement=CONFINEMENT)
+    snapshot = msgspec.structs.replace(TRAINING, confinement=CONFINEMENT)
+    assert told(snapshot) == [confined]
+    assert told(snapshot, confined) == []
+    assert told(snapshot, WorkerConfined(attempt=0, confinement=CONFINEMENT)) == [confined]
 
 
 def test_success_needs_the_artifact() -> None:

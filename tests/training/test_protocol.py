@@ -85,7 +85,7 @@ def test_the_latest_wish_counts_and_nonsense_is_no_wish(tmp_path: Path) -> None:
 
 
 def test_the_pulse_is_there_from_the_start(tmp_path: Path) -> None:
-    with Heartbeat(tmp_path / "heartbeat"):
+    with Heartbeat(tmp_path / "heartbeat", progress=Progress(tmp_path / "progress")):
         assert (tmp_path / "heartbeat").exists()
 
 

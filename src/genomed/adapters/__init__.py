@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 
 from genomed.adapters import _plug_ins
 from genomed.adapters._broken_provider import BrokenProvider
-from genomed.entities.errors import InvalidRequest, NotFound
+from genomed.entities.errors import InvalidRequest, NotFound, Problem
 from genomed.entities.ports import Provider, ProviderContext
 
 
@@ -46,11 +46,28 @@ def load(name: str, context: ProviderContext) -> Provider:
     return _plug_ins.made(name, plug_in, context)
 
 
+def objections(name: str, context: ProviderContext) -> tuple[Problem, ...]:
+    """What is wrong with the settings of a provider of ours, each with its field in its section; a plug-in's are its
+    own business. The provider is made for that, and dropped without being asked anything.
+    """
+    if name not in own_names():
+        return ()
+    try:
+        import_module(f"{__name__}.{name}").provider(context)
+    except InvalidRequest as wrong:
+        return _all_of(wrong)
+    return ()
+
+
+def _all_of(wrong: InvalidRequest) -> tuple[Problem, ...]:
+    return wrong.details or (Problem(field=wrong.field or "", message=wrong.message, remedy=wrong.remedy),)
+
+
 def _own(name: str, context: ProviderContext) -> Provider:
     try:
         made: Provider = import_module(f"{__name__}.{name}").provider(context)
     except InvalidRequest as wrong:
-        told = "; ".join(f"{problem.field} {problem.message}" for problem in wrong.details)
+        told = "; ".join(f"{problem.field} {problem.message}".strip() for problem in _all_of(wrong))
         remedy = f"mend [providers.{name}] in the configuration, then restart the daemon"
         return BrokenProvider(name, f"its settings are wrong: {told}", remedy=remedy)
     return made

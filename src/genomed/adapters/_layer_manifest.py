@@ -13,10 +13,13 @@ JUDGEMENT_NAME = "judgement.json"
 
 
 class BaseModel(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the layer sits on. fingerprint: null where the model is not a folder that we could read."""
+    """What the layer sits on. fingerprint: null where the model is not a folder that we could read. revision: of one
+    from the hub, as the job named it: its commit, unless the operator allows others.
+    """
 
     name: str
     fingerprint: str | None
+    revision: str | None = None
 
 
 class LayerManifest(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -25,12 +25,12 @@ from genomed.cli.parsing import (
     verb_first,
 )
 from genomed.cli.render import coloured, ids, render, say, width
-from genomed.cli.transport import Wire
-from genomed.cli.verbs import COMPLETION, EVENTS_TAIL, HELP, JOB_WAIT, JOB_WATCH, REVIEW, OwnVerb, verb
+from genomed.cli.transport import Wire, read_private
+from genomed.cli.verbs import COMPLETION, EVENTS_TAIL, HELP, JOB_WAIT, JOB_WATCH, REVIEW, SYSTEMD_INSTALL, OwnVerb, verb
 from genomed.cli.watch import tail, watch
 from genomed.commands.context import CommandModule
 from genomed.entities.errors import GenomeError
-from genomed.entities.locations import socket_path
+from genomed.entities.locations import bearer_token, socket_path
 from genomed.entities.types import Role
 from genomed.entities.wire import Reply
 
@@ -122,6 +122,8 @@ def _own(chosen: OwnVerb, rest: Sequence[str]) -> ExitCode:
         _, loose = parser.read(rest, takes=1)
         say(completion.script(loose[0] if loose else ""))
         return ExitCode.OK
+    if chosen is SYSTEMD_INSTALL:
+        return _systemd_install(parser, rest)
     assert chosen is HELP
     return _help(rest, parser)
 
@@ -130,6 +132,14 @@ def _review(asked: Globals, typed: str | None) -> ExitCode:
     from genomed.cli.review import review  # noqa: PLC0415 - the only verb that needs a whole screen
 
     return review(_wire(asked), typed, asked)
+
+
+def _systemd_install(parser: Parser, rest: Sequence[str]) -> ExitCode:
+    from genomed.cli.systemd_install import add_options, install, wish_of  # noqa: PLC0415 - needed once in a machine's life
+
+    add_options(parser)
+    known, _ = parser.read(rest, takes=0)
+    return install(wish_of(known), os.environ)
 
 
 def _help(rest: Sequence[str], parser: Parser) -> ExitCode:
@@ -151,7 +161,7 @@ def _help(rest: Sequence[str], parser: Parser) -> ExitCode:
 
 def _wire(asked: Globals) -> Wire:
     path = asked.socket or socket_path(os.environ)
-    return Wire(path, timeout_s=asked.timeout_s)
+    return Wire(path, timeout_s=asked.timeout_s, token=bearer_token(os.environ, read_private))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 from genomed.cli.failures import PROGRAM, Usage
 from genomed.cli.parsing import GLOBAL_SWITCHES, GLOBAL_WITH_VALUE, command_options
-from genomed.cli.verbs import COMPLETION, EVENTS_TAIL, OwnVerb, Verb, every_verb, summary_of, words_of
+from genomed.cli.verbs import COMPLETION, EVENTS_TAIL, SYSTEMD_INSTALL, OwnVerb, Verb, every_verb, summary_of, words_of
 
 SHELLS = ("bash", "zsh", "fish")
 EVERYWHERE = ("--help", *GLOBAL_SWITCHES[:2], *GLOBAL_WITH_VALUE)
+OWN_FLAGS: dict[OwnVerb, tuple[str, ...]] = {
+    EVENTS_TAIL: ("--after", "--pattern"),
+    SYSTEMD_INSTALL: ("--user", "--dry-run", "--yes", "--prefix", "--program", "--trainer-python"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ def _candidates(one: Verb) -> _Candidates:
     flags: tuple[str, ...] = EVERYWHERE
     choices: dict[str, tuple[str, ...]] = {}
     if isinstance(one, OwnVerb):
-        flags += ("--after", "--pattern") if one is EVENTS_TAIL else ()
+        flags += OWN_FLAGS.get(one, ())
     else:
         found = command_options(one)
         flags += ("--file", *(option.flag for option in found))

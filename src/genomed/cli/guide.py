@@ -8,6 +8,7 @@ from genomed.cli.verbs import (
     JOB_WAIT,
     JOB_WATCH,
     REVIEW,
+    SYSTEMD_INSTALL,
     OwnVerb,
     every_verb,
     summary_of,
@@ -20,6 +21,7 @@ OWN_USAGE: dict[OwnVerb, str] = {
     EVENTS_TAIL: " [--after POSITION] [--pattern 'job.*']",
     REVIEW: " [BATCH_ID | DRAFT_ID]",
     COMPLETION: " bash|zsh|fish",
+    SYSTEMD_INSTALL: " [--user] [--dry-run] [--yes]",
     HELP: " [COMMAND]",
 }
 

@@ -5,11 +5,13 @@ Knows connections and their failures. What a reply means, `entities.wire` says.
 
 import http.client
 import json
+import os
 import random
 import socket
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -45,11 +47,18 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.settimeout(self.timeout)
 
 
-class Wire:
-    """The daemon behind a socket path. Raises Unreachable when nobody listens there."""
+def read_private(path: str) -> tuple[str, int]:
+    """The text and the mode of one and the same file."""
+    with Path(path).open(encoding="utf-8") as reader:
+        return reader.read(), os.fstat(reader.fileno()).st_mode
 
-    def __init__(self, path: str, *, timeout_s: float | None = None) -> None:
+
+class Wire:
+    """The daemon behind a socket path. token: shown with every request. Raises Unreachable when nobody is there."""
+
+    def __init__(self, path: str, *, timeout_s: float | None = None, token: str | None = None) -> None:
         self.path = path
+        self._authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._timeout_s = REPLY_TIMEOUT_S if timeout_s is None else (timeout_s or None)
 
     def call(self, name: str, params: Mapping[str, object], *, key: str | None = None, changes: bool = False) -> Reply:
@@ -58,7 +67,8 @@ class Wire:
         Raises the GenomeError that the daemon answers, AnswerLost when it fell silent.
         """
         key = key or (str(uuid4()) if changes else None)
-        headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
+        headers = self._authorization | {"Content-Type": "application/json"}
+        headers |= {"Idempotency-Key": key} if key else {}
         waits = params.get("waitS")
         timeout_s = self._timeout_s
         if timeout_s is not None and isinstance(waits, int | float):
@@ -82,7 +92,9 @@ class Wire:
         query += [("pattern", pattern) for pattern in patterns]
         with closing(_UnixConnection(self.path, timeout_s=SILENCE_S)) as connection:
             try:
-                connection.request("GET", f"/events?{urlencode(query)}", headers={"Accept": "text/event-stream"})
+                connection.request(
+                    "GET", f"/events?{urlencode(query)}", headers=self._authorization | {"Accept": "text/event-stream"}
+                )
                 response = connection.getresponse()
                 if response.status != http.client.OK:
                     read_reply(response.status, response.read())

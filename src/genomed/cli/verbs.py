@@ -27,8 +27,9 @@ JOB_WAIT = OwnVerb(("job", "wait"), "Wait until a job has ended; exit 1 unless i
 EVENTS_TAIL = OwnVerb(("events", "tail"), "Follow the log, or a part of it.")
 REVIEW = OwnVerb(("review",), "Go through the rows that wait for approval, one key each.")
 COMPLETION = OwnVerb(("completion",), "Print the completion script of a shell.")
+SYSTEMD_INSTALL = OwnVerb(("systemd", "install"), "Show what would change in systemd's units, and install them.")
 HELP = OwnVerb(("help",), "Explain a command, or list them all.")
-OWN_VERBS = (JOB_WATCH, JOB_WAIT, EVENTS_TAIL, REVIEW, COMPLETION, HELP)
+OWN_VERBS = (JOB_WATCH, JOB_WAIT, EVENTS_TAIL, REVIEW, COMPLETION, SYSTEMD_INSTALL, HELP)
 
 Verb = OwnVerb | CommandModule
 

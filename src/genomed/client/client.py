@@ -15,13 +15,13 @@ from msgspec import Struct
 
 from genomed.client import feed
 from genomed.client.command import Command, said, waits_s
-from genomed.client.connection import Connection
+from genomed.client.connection import Connection, read_private
 from genomed.commands import bucket_status, capture_feedback, capture_interaction, job_status
 from genomed.entities.checking import convert
 from genomed.entities.configuration import Scalar
 from genomed.entities.errors import MalformedResponse
 from genomed.entities.json_value import JsonObject
-from genomed.entities.locations import socket_path
+from genomed.entities.locations import bearer_token, socket_path
 from genomed.entities.rows import Message
 from genomed.entities.types import TERMINAL, FeedbackKind, Role
 from genomed.entities.wire import Health, ToldEvent
@@ -35,11 +35,21 @@ JOB_ENDINGS = ("job.succeeded", "job.failed", "job.cancelled")
 class Client:
     """The daemon, to an agent. socket: None looks in GENOMED_SOCKET and the usual places.
 
+    token: shown with every request; None looks in GENOMED_TOKEN and in the file that GENOMED_TOKEN_FILE names.
     patience_s: how long a call is tried again while the daemon restarts; reply_s: how long one answer may take.
     """
 
-    def __init__(self, socket: str | None = None, *, patience_s: float = 30.0, reply_s: float = 300.0) -> None:
-        self._connection = Connection(socket or socket_path(os.environ), patience_s=patience_s, reply_s=reply_s)
+    def __init__(
+        self,
+        socket: str | None = None,
+        *,
+        token: str | None = None,
+        patience_s: float = 30.0,
+        reply_s: float = 300.0,
+    ) -> None:
+        token = token or bearer_token(os.environ, read_private)
+        path = socket or socket_path(os.environ)
+        self._connection = Connection(path, token=token, patience_s=patience_s, reply_s=reply_s)
 
     async def __aenter__(self) -> Self:
         await self._connection.__aenter__()

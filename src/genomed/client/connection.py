@@ -3,9 +3,11 @@
 Knows connections, retries and idempotency keys. What is said over them, `client` and `feed` know.
 """
 
+import os
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -32,23 +34,34 @@ class Unreachable(Transient):
         self.remedy = f"start it with `genomed --socket {socket}`, or name another socket"
 
 
+def read_private(path: str) -> tuple[str, int]:
+    """The text and the mode of one and the same file."""
+    with Path(path).open(encoding="utf-8") as reader:
+        return reader.read(), os.fstat(reader.fileno()).st_mode
+
+
 def pause_s(tries: int) -> float:
     """How long to wait before try number `tries` + 1: doubling, with jitter so that agents do not return as one."""
     return random.uniform(0.5, 1.0) * min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**tries)
 
 
 class Connection:
-    """patience_s: how long a request is tried again while nobody answers. reply_s: how long one answer may take."""
+    """token: shown with every request. patience_s: how long a request is tried again while nobody answers. reply_s: how
+    long one answer may take.
+    """
 
-    def __init__(self, socket: str, *, patience_s: float, reply_s: float) -> None:
+    def __init__(self, socket: str, *, patience_s: float, reply_s: float, token: str | None = None) -> None:
         self.socket = socket
+        self._authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
         self.patience_s = patience_s
         self._reply_s = reply_s
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            base_url="http://localhost", connector=aiohttp.UnixConnector(path=self.socket, limit=0)
+            base_url="http://localhost",
+            connector=aiohttp.UnixConnector(path=self.socket, limit=0),
+            headers=self._authorization,
         )
         return self
 

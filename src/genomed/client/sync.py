@@ -36,8 +36,8 @@ class SyncClient:
 
 
 @contextmanager
-def connect(socket: str | None = None, *, patience_s: float = 30.0) -> Iterator[SyncClient]:
+def connect(socket: str | None = None, *, token: str | None = None, patience_s: float = 30.0) -> Iterator[SyncClient]:
     with start_blocking_portal() as portal:
-        client = Client(socket, patience_s=patience_s)
+        client = Client(socket, token=token, patience_s=patience_s)
         with portal.wrap_async_context_manager(client):
             yield SyncClient(portal, client)

@@ -16,12 +16,19 @@ def module_name(command: str) -> str:
     return command.removeprefix("genome/").replace("-", "_")
 
 
-@cache
 def command(name: str) -> CommandModule | None:
-    """The command of this wire name, or None."""
+    """The command of this wire name, or None. Keeps nothing of names that lead nowhere: clients make them up."""
     wanted = module_name(name)
-    if wanted not in {module.name for module in iter_modules(__path__)}:
-        return None
+    return _loaded(wanted) if wanted in _modules() else None
+
+
+@cache
+def _modules() -> frozenset[str]:
+    return frozenset(module.name for module in iter_modules(__path__))
+
+
+@cache
+def _loaded(wanted: str) -> CommandModule | None:
     module = import_module(f"{__name__}.{wanted}")
     return cast("CommandModule", module) if hasattr(module, "NAME") else None
 
@@ -29,5 +36,5 @@ def command(name: str) -> CommandModule | None:
 @cache
 def commands() -> tuple[CommandModule, ...]:
     """Every command, by name."""
-    found = (command(module.name) for module in iter_modules(__path__))
+    found = (_loaded(name) for name in _modules())
     return tuple(sorted((module for module in found if module is not None), key=lambda module: module.NAME))

@@ -14,6 +14,7 @@ from genomed.commands.context import Context, Decided, as_text
 from genomed.commands.conversion import material_of
 from genomed.commands.dataset_freezing import Origin, frozen_as, frozen_writes
 from genomed.commands.dataset_history import earlier_of_bucket
+from genomed.commands.guarding import Let, applied, let_in
 from genomed.commands.job_building import active_layer, plan_job, refusal, why_not_warm
 from genomed.commands.job_opening import Opening, Wish, open_job
 from genomed.commands.learning import SPLIT_SEED, configured, facts_of
@@ -26,6 +27,7 @@ from genomed.entities.dataset_port import Freezing, FrozenFiles, Lesson
 from genomed.entities.errors import Conflict, NotFound
 from genomed.entities.facts import DatasetSource
 from genomed.entities.readiness import FEWEST_EXAMPLES
+from genomed.entities.row_guards import GuardEffect
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import JobStatus, Role, RowKind
 
@@ -62,6 +64,7 @@ class Filtered(Struct, frozen=True, kw_only=True, rename="camel"):
     unusable: int
     similar: int
     over_limit: int
+    guarded: int = 0
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -81,23 +84,30 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     update_type: str = "job"
     improvement_estimate: float | None = None
     approval_needed: bool = False
+    consent_missing: bool = False
+    held_back: tuple[GuardEffect, ...] = ()
 
 
 class _Chosen(Struct, frozen=True):
-    lessons: tuple[Lesson, ...]
+    let: Let
     qualities: tuple[float, ...]
     filtered: Filtered
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        return self.let.lessons
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
     """Raises NotFound without such a bucket, Conflict with too little to learn from, or what the provider objects."""
     state = await _bucket(params, context)
-    chosen = await _chosen(params, context, state.bucket_id)
-    fewest = FEWEST_FORCED if params.force_update else FEWEST_EXAMPLES
+    chosen = await _chosen(params, context, state)
+    fewest = _fewest(params, context, state)
     if len(chosen.lessons) < fewest:
+        guards = "".join(f"; {one.reason}" for one in chosen.let.effects)
         raise Conflict(
             f"{len(chosen.lessons)} examples of quality {params.quality_threshold:g} or more differ enough to learn"
-            f" from; {fewest} are the least",
+            f" from; {fewest} are the least{guards}",
             remedy="judge more interactions, lower qualityThreshold, or set forceUpdate",
         )
     how = Freezing(
@@ -115,6 +125,10 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         name=f"{state.key.persona_id}/{state.key.domain}",
         source=DatasetSource(kind="bucket", bucket_id=state.bucket_id, through_position=state.counts.through_position),
         unusable=chosen.filtered.unusable,
+        steps=chosen.let.steps,
+    )
+    guarded = applied(
+        state.guarding, chosen.let, dataset_id=files.dataset_id, job_id=opening.job_id, tightened=state.tightened
     )
     writes = await frozen_writes(context, files, frozen_as(files, how, origin))
     result = Result(
@@ -127,8 +141,10 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         average_quality=sum(chosen.qualities) / len(chosen.qualities),
         diversity=variety([lesson.row for lesson in chosen.lessons]),
         approval_needed=opening.approval_needed,
+        consent_missing=opening.consent_missing,
+        held_back=chosen.let.effects,
     )
-    return Decided(result=result, writes=(*writes, *opening.writes))
+    return Decided(result=result, writes=(*writes, *opening.writes, *guarded))
 
 
 async def _bucket(params: Params, context: Context) -> BucketState:
@@ -143,12 +159,12 @@ async def _bucket(params: Params, context: Context) -> BucketState:
     return await bucket_state(context, ids[0])
 
 
-async def _chosen(params: Params, context: Context, bucket_id: str) -> _Chosen:
+async def _chosen(params: Params, context: Context, state: BucketState) -> _Chosen:
     """The best first; of those that say the same, the best."""
     rows = await context.log.query(
         "SELECT interaction_id, quality FROM examples WHERE bucket_id = ? AND state = 'pending'"
         " ORDER BY quality DESC, position DESC",
-        (bucket_id,),
+        (state.bucket_id,),
     )
     good = [(as_text(own), mark) for own, mark in rows if isinstance(mark, float) and mark >= params.quality_threshold]
     tally = Tally(RowKind.CHAT)
@@ -158,17 +174,27 @@ async def _chosen(params: Params, context: Context, bucket_id: str) -> _Chosen:
         lessons = convert([] if material is None else [material], SftOptions(), tally)
         found += [(lesson, mark) for lesson in lessons]
     different = varied([lesson.row for lesson, _ in found], similar=SIMILAR)
-    kept = [found[n] for n in different][: params.max_examples]
+    best = [found[n] for n in different]
+    let = let_in(state.guarding, [lesson for lesson, _ in best], limit=params.max_examples)
+    marks = {lesson.origin: mark for lesson, mark in best}
+    guarded = sum(one.examples for one in let.effects)
     return _Chosen(
-        lessons=tuple(lesson for lesson, _ in kept),
-        qualities=tuple(mark for _, mark in kept),
+        let=let,
+        qualities=tuple(marks[lesson.origin] for lesson in let.lessons),
         filtered=Filtered(
             quality=len(rows) - len(good),
             unusable=len(good) - len(found),
             similar=len(found) - len(different),
-            over_limit=len(different) - len(kept),
+            over_limit=len(different) - len(let.lessons) - guarded,
+            guarded=guarded,
         ),
     )
+
+
+def _fewest(params: Params, context: Context, state: BucketState) -> int:
+    """An agent does not get below what the operator calls the fewest."""
+    fewest = FEWEST_FORCED if params.force_update else FEWEST_EXAMPLES
+    return max(fewest, state.guarding.guards.min_examples) if context.caller.agent else fewest
 
 
 async def _refuse_again(context: Context, dataset_id: str) -> None:

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from genomed.commands.bucket_state import bucket_state
 from genomed.commands.context import Context, Decided
-from genomed.commands.learning import Started, start_learning
+from genomed.commands.learning import FLUSHED, Started, start_learning
 from genomed.entities.configuration import Name
 from genomed.entities.readiness import ReadinessCode
 from genomed.entities.types import Role
@@ -25,5 +25,5 @@ async def run(params: Params, context: Context) -> Decided[Started]:
     """Raises Conflict when a job holds the bucket or too few examples wait."""
     state = await bucket_state(context, params.bucket_id)
     return await start_learning(
-        context, state, code=ReadinessCode.MANUAL_FLUSH, reason=f"flushed: {params.reason}", origin="flush"
+        context, state, code=ReadinessCode.MANUAL_FLUSH, reason=f"flushed: {params.reason}", origin=FLUSHED
     )

@@ -1,17 +1,25 @@
 """A bucket as it stands: its fold, its rule and its counts, read together. Shared by status, flush and trigger."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from genomed.commands.bucket_examples import Choice, bites, choice_of, own_words
 from genomed.commands.context import Context, as_int, as_text
+from genomed.commands.guarding import Guarding, guarding, jobs_today
 from genomed.entities.bucket import Bucket
 from genomed.entities.errors import NotFound
 from genomed.entities.facts import BucketKey
-from genomed.entities.readiness import ExampleCounts, Readiness, readiness
+from genomed.entities.guard_book import next_day_us
+from genomed.entities.guards import Tightened, tightened
+from genomed.entities.readiness import FEWEST_EXAMPLES, ExampleCounts, Readiness, ReadinessCode, readiness
+from genomed.entities.row_guards import GuardEffect, nobody_judged
 from genomed.entities.trigger_rule import TriggerRule
 
 
 class BucketState(Struct, frozen=True, kw_only=True):
-    """version: of the bucket's stream, for the next write. rule: the bucket's own, or the daemon's default."""
+    """version: of the bucket's stream, for the next write. rule: the bucket's own, or the daemon's default, as guards
+    let it be; tightened: what of it they changed. effects: what guards hold back of the examples.
+    """
 
     bucket_id: str
     key: BucketKey
@@ -20,17 +28,23 @@ class BucketState(Struct, frozen=True, kw_only=True):
     rule: TriggerRule
     counts: ExampleCounts
     readiness: Readiness
+    guarding: Guarding
+    tightened: tuple[Tightened, ...] = ()
+    effects: tuple[GuardEffect, ...] = ()
 
 
 _COUNTS = """
 SELECT
   coalesce(sum(usable), 0),
   coalesce(sum(usable AND quality > ?), 0),
-  coalesce(sum(NOT usable), 0),
+  coalesce(sum(NOT usable AND withheld = 0), 0),
   min(CASE WHEN usable THEN captured_us END),
   coalesce(max(CASE WHEN usable THEN position END), 0),
   coalesce(sum(usable AND quality IS NOT NULL), 0),
-  coalesce(sum(usable AND paired), 0)
+  coalesce(sum(usable AND paired), 0),
+  coalesce(sum(withheld = 1), 0),
+  coalesce(sum(usable AND own > 0), 0),
+  coalesce(sum(usable AND own > 1), 0)
 FROM examples WHERE bucket_id = ? AND state = 'pending'
 """
 
@@ -55,25 +69,55 @@ async def bucket_state(context: Context, bucket_id: str) -> BucketState:
     if not rows:
         raise NotFound(f"there is no bucket {bucket_id}", remedy="list them with genome/bucket-status")
     persona, domain, base_model = rows[0]
+    key = BucketKey(persona_id=as_text(persona), domain=as_text(domain), base_model=as_text(base_model))
     loaded = await context.log.load(f"bucket/{bucket_id}")
     bucket = loaded.state if isinstance(loaded.state, Bucket) else None
-    rule = bucket.rule if bucket is not None and bucket.rule is not None else context.default_rule
-    counts = await example_counts(context, bucket_id, rule)
+    own = await guarding(context, key.persona_id)
+    rule, changed = tightened(
+        bucket.rule if bucket is not None and bucket.rule is not None else context.default_rule, own.guards
+    )
+    every, counts, effects = await _counted(context, bucket_id, rule, own)
+    now_us, fewest = context.now_us(), max(FEWEST_EXAMPLES, own.guards.min_examples)
+    told = readiness(bucket, rule, counts, now_us=now_us, fewest=fewest)
+    if effects and told.code is ReadinessCode.COLLECTING:
+        told = _guarded(told, readiness(bucket, rule, every, now_us=now_us, fewest=fewest), effects)
     return BucketState(
         bucket_id=bucket_id,
-        key=BucketKey(persona_id=as_text(persona), domain=as_text(domain), base_model=as_text(base_model)),
+        key=key,
         bucket=bucket,
         version=loaded.version,
         rule=rule,
         counts=counts,
-        readiness=readiness(bucket, rule, counts, now_us=context.now_us()),
+        readiness=await _within_the_day(context, own, told),
+        guarding=own,
+        tightened=changed,
+        effects=effects,
     )
 
 
-async def example_counts(context: Context, bucket_id: str, rule: TriggerRule) -> ExampleCounts:
-    rows = await context.log.query(_COUNTS, (rule.high_quality_above, bucket_id))
-    usable, high, unusable, oldest, position, approved, paired = rows[0]
-    return ExampleCounts(
+def _guarded(told: Readiness, without: Readiness, effects: tuple[GuardEffect, ...]) -> Readiness:
+    """Says so where it is only guards that let a bucket wait."""
+    reasons = "; ".join(one.reason for one in effects)
+    code = ReadinessCode.GUARDED if without.ready else told.code
+    return replace(told, code=code, reason=f"{told.reason}; {reasons}")
+
+
+async def _within_the_day(context: Context, own: Guarding, told: Readiness) -> Readiness:
+    most = own.guards.max_jobs_per_day
+    if not told.ready or most is None or await jobs_today(context, own) < most:
+        return told
+    reason = f"{most} jobs of {own.persona_id} were started on {own.day}, and max_jobs_per_day allows no more"
+    again = next_day_us(context.now_us())
+    return Readiness(ready=False, code=ReadinessCode.GUARDED, reason=reason, check_again_us=again)
+
+
+async def _counted(
+    context: Context, bucket_id: str, rule: TriggerRule, own: Guarding
+) -> tuple[ExampleCounts, ExampleCounts, tuple[GuardEffect, ...]]:
+    """Without guards, with them, and what they hold back. Examples are looked at one by one only where one could."""
+    [row] = await context.log.query(_COUNTS, (rule.high_quality_above, bucket_id))
+    usable, high, unusable, oldest, position, approved, paired, withheld, theirs, agents = row
+    every = ExampleCounts(
         usable=as_int(usable),
         high_quality=as_int(high),
         unusable=as_int(unusable),
@@ -81,4 +125,16 @@ async def example_counts(context: Context, bucket_id: str, rule: TriggerRule) ->
         through_position=as_int(position),
         approved=as_int(approved),
         paired=as_int(paired),
+        quarantined=as_int(withheld),
     )
+    if not bites(own, told_by_anybody=as_int(theirs), told_by_agents=as_int(agents)):
+        return every, every, ()
+    judged = every.usable - own_words(own, told_by_anybody=as_int(theirs), told_by_agents=as_int(agents))
+    if judged == 0 and not own.guards.quotas:  # a flood that nobody judged is not read row by row at every look
+        choice = Choice(chosen=(), effects=nobody_judged(every.usable, own.guards).effects)
+    else:
+        choice = await choice_of(context, bucket_id, own, limit=rule.max_examples)
+    counts = choice.counts(
+        high_quality_above=rule.high_quality_above, unusable=every.unusable, quarantined=every.quarantined
+    )
+    return every, replace(counts, through_position=every.through_position), choice.effects

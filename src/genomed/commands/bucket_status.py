@@ -9,7 +9,9 @@ from genomed.commands.bucket_state import BucketState, bucket_ids, bucket_state
 from genomed.commands.context import Context
 from genomed.entities.bucket import Reservation
 from genomed.entities.configuration import Name
+from genomed.entities.guards import Tightened
 from genomed.entities.readiness import ExampleCounts, ReadinessCode
+from genomed.entities.row_guards import GuardEffect
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import Role
 
@@ -26,7 +28,9 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class BucketView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """isLearning, learningSinceUs, reservation: derived from the job that holds the bucket."""
+    """isLearning, learningSinceUs, reservation: derived from the job that holds the bucket. rule: as guards let it be;
+    tightened: what they changed of it. heldBack: what each guard holds back of the examples.
+    """
 
     bucket_id: str
     persona_id: str
@@ -44,6 +48,8 @@ class BucketView(Struct, frozen=True, kw_only=True, rename="camel"):
     reservation: Reservation | None
     last_job_id: str | None
     last_reason: str | None
+    held_back: tuple[GuardEffect, ...] = ()
+    tightened: tuple[Tightened, ...] = ()
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -83,4 +89,6 @@ def view(state: BucketState) -> BucketView:
         reservation=held,
         last_job_id=bucket.last_job_id if bucket else None,
         last_reason=bucket.last_reason if bucket else None,
+        held_back=state.effects,
+        tightened=state.tightened,
     )

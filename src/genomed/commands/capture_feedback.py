@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from genomed.commands.capture_interaction import MAX_TEXT, ResultId, Text
 from genomed.commands.context import Context, Decided
-from genomed.commands.feedback_targets import Judged, one_interaction, whole_session, words_of
+from genomed.commands.feedback_targets import Judged, of_its_own, one_interaction, whole_session, words_of
 from genomed.entities.configuration import Name, PersonaName
 from genomed.entities.envelope import Blob, Write, blob_of
 from genomed.entities.errors import InvalidRequest, Problem
@@ -80,7 +80,8 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     for one in judged:
         said = FeedbackBody(salt=context.salt(), content=params.content, corrected_output=params.corrected_output)
         blobs.append(blob_of(said))
-        event = _event(params, feedback_id, blobs[-1], same=await _same(params, context, one))
+        same = await _same(params, context, one)
+        event = _event(params, feedback_id, blobs[-1], same=same, own=of_its_own(context.caller, one.interaction))
         writes.append(Write(stream=one.stream, expected=one.version, events=(event,)))
         after.append(evolve(one.interaction, event, at_us=context.now_us()))
     buckets = {one.interaction.bucket_id for one in judged}
@@ -120,7 +121,7 @@ async def _same(params: Params, context: Context, judged: Judged) -> bool:
     return words is not None and words.output == params.corrected_output and words.output_message is None
 
 
-def _event(params: Params, feedback_id: str, body: Blob, *, same: bool) -> FeedbackGiven:
+def _event(params: Params, feedback_id: str, body: Blob, *, same: bool, own: bool) -> FeedbackGiven:
     number = params.value if isinstance(params.value, float) else None
     return FeedbackGiven(
         feedback_id=feedback_id,
@@ -136,6 +137,7 @@ def _event(params: Params, feedback_id: str, body: Blob, *, same: bool) -> Feedb
         episode=params.session_id,
         result_id=params.result_id,
         same=same,
+        own=own,
     )
 
 

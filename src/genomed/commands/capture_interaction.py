@@ -14,7 +14,8 @@ from genomed.entities.envelope import Write, blob_of
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.experience_events import InteractionCaptured
 from genomed.entities.facts import BucketKey
-from genomed.entities.interaction import InteractionBody
+from genomed.entities.guards import untrusted
+from genomed.entities.interaction import InteractionBody, heard_tools
 from genomed.entities.json_value import JsonObject
 from genomed.entities.row_fitness import unfit
 from genomed.entities.rows import ChatRow, Message
@@ -29,6 +30,7 @@ MAX_TEXT = 1_000_000
 """Characters of one text; whole documents belong into a dataset import."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+Mark = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[\w!-~]([\w !-~]*[\w!-~])?$(?!\n)")]
 ResultId = Annotated[str, Meta(min_length=1, max_length=2048)]
 
 
@@ -48,7 +50,9 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     an answer was written from it, capture that as an interaction of its own.
     expectedOutput: what would have been right. thoughtStream is kept and never trained on. personId: the human whose
     words these are, by which they can be forgotten.
-    sessionId: interactions of one session are never split between training and held-out rows.
+    sessionId: interactions of one session are never split between training and held-out rows. writtenBy: tools and
+    places whose words are in it and that the persona does not vouch for (`web`, `mail`): it waits in quarantine until
+    an operator releases it, unless the daemon's configuration trusts them.
     """
 
     persona_id: PersonaName
@@ -63,11 +67,15 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     tools: Annotated[tuple[JsonObject, ...], Meta(max_length=512)] = ()
     results: Annotated[tuple[FoundResult, ...], Meta(max_length=1000)] | None = None
     context: dict[str, Scalar] = {}
+    written_by: Annotated[tuple[Mark, ...], Meta(max_length=64)] = ()
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
+    """quarantine: who wrote part of it and is not trusted; while there is somebody, nothing learns from it."""
+
     interaction_id: str
     bucket_id: str
+    quarantine: tuple[str, ...] = ()
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
@@ -81,6 +89,9 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     body = blob_of(words)
     key = BucketKey(persona_id=params.persona_id, domain=params.domain, base_model=base_model)
     interaction_id = context.new_id("int")
+    tools = heard_tools(words)
+    marks = (f"agent:{context.caller.actor}", *(f"tool:{one}" for one in tools))
+    guards = context.guards.of(params.persona_id)
     captured = InteractionCaptured(
         bucket_id=bucket_id(key),
         bucket=key,
@@ -91,9 +102,12 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         searched=params.results is not None,
         person_id=params.person_id,
         same=params.expected_output == words.output and words.output_message is None,
+        by_agent=context.caller.agent,
+        tools=tuple(dict.fromkeys((*tools, *params.written_by))),
+        quarantine=untrusted(marks, guards, declared=tuple(f"tool:{one}" for one in params.written_by)),
     )
     return Decided(
-        result=Result(interaction_id=interaction_id, bucket_id=captured.bucket_id),
+        result=Result(interaction_id=interaction_id, bucket_id=captured.bucket_id, quarantine=captured.quarantine),
         writes=(Write(stream=f"interaction/{interaction_id}", expected=0, events=(captured,)),),
         blobs=(body,),
     )

@@ -12,15 +12,18 @@ from msgspec import Meta, Struct
 
 from genomed.entities.activity import Activities
 from genomed.entities.budget import Budget
+from genomed.entities.configured import Configuration
 from genomed.entities.dataset_port import DatasetFolder
 from genomed.entities.envelope import Blob, Envelope, Head, Write
 from genomed.entities.errors import NotFound
+from genomed.entities.guards import Guards
 from genomed.entities.job import Job
 from genomed.entities.journal_port import Loaded, SqlValue
-from genomed.entities.log_report import VerifyReport
+from genomed.entities.log_report import BackupMade, VerifyReport
 from genomed.entities.ports import Provider
 from genomed.entities.presets import Shelf
 from genomed.entities.recipe_shelf import ModelShelf, RecipePlanner, RecipeShelf
+from genomed.entities.retention import Retained
 from genomed.entities.trace import TraceShelf
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import Role
@@ -44,12 +47,19 @@ class Decided(Generic[R]):
 class Caller(Struct, frozen=True, kw_only=True):
     """Who asks, as the socket knows it: `uid:1000`, `token:tok-...`, or a part of the daemon.
 
-    personas: whom it may act for and read of; null: everybody.
+    personas: whom it may act for and read of; null: everybody. traceparent: the span that this request is part of
+    (W3C trace context); what it leads to is kept with it.
     """
 
     actor: str
     role: Role
     personas: frozenset[str] | None = None
+    traceparent: str | None = None
+
+    @property
+    def agent(self) -> bool:
+        """Whether it speaks for personas rather than for the house: what it says of itself is its own word."""
+        return self.personas is not None or self.role in (Role.READ, Role.CAPTURE)
 
 
 class LogReader(Protocol):
@@ -91,8 +101,16 @@ class Maintenance(Protocol):
         """Why the log takes no more writes; None while it does."""
         ...
 
+    def short_of_space(self) -> str | None:
+        """Why commands that write are refused until the disk has space; None while they are taken."""
+        ...
+
     async def anchored(self) -> Head | None:
         """The head that the anchor outside of the log vouches for; None where it is absent or spoiled."""
+        ...
+
+    async def rebuild(self) -> None:
+        """Read models and indices are made anew from the events; appends wait meanwhile."""
         ...
 
     async def verify(self) -> VerifyReport: ...
@@ -101,6 +119,14 @@ class Maintenance(Protocol):
 
     async def backup(self, path: str) -> Head:
         """The head before the copy began."""
+        ...
+
+    async def back_up(self, path: str, *, checkpoints: bool) -> BackupMade:
+        """The whole house, into a folder."""
+        ...
+
+    async def retain(self, *, dry: bool) -> Retained:
+        """One sweep over what is over."""
         ...
 
     async def refresh(self, job_id: str) -> bool:
@@ -123,6 +149,7 @@ class Context:
     budget: the configuration's caps. confirm: provider -> whether jobs that triggers start there wait for an operator,
     as the configuration says; where it says nothing, those that cost money do.
     waiting: run of a recipe -> which of its models does not answer now; null where it waits for none.
+    guards: what the operator lets no agent lower.
     job_secrets: references that jobs may name, for integrations. given: the params as they came over the wire, before
     defaults.
     """
@@ -145,8 +172,10 @@ class Context:
     default_base_model: str | None
     default_rule: TriggerRule
     budget: Budget
+    guards: Guards
     confirm: Mapping[str, bool]
     job_secrets: frozenset[str]
+    configuration: Configuration
     catalogue: Callable[[], Sequence["CommandModule"]]
     given: dict[str, object]
 

@@ -19,6 +19,7 @@ from genomed.entities.draft_events import InteractionsAttached
 from genomed.entities.errors import Conflict
 from genomed.entities.experience_events import FeedbackGiven, InteractionCaptured
 from genomed.entities.forget_events import InteractionForgotten
+from genomed.entities.guard_events import QuarantineDiscarded, QuarantineReleased
 from genomed.entities.interaction import FeedbackBody, Interaction, InteractionBody, evolve
 
 PAGE = 500
@@ -132,7 +133,7 @@ async def material_of(context: Context, interaction_id: str, *, through: int | N
 
 
 async def _interaction(context: Context, interaction_id: str, through: int | None) -> Interaction | None:
-    """What was judged later is not known yet; what was forgotten later is forgotten."""
+    """What was judged or released later is not known yet; what was forgotten or discarded later is gone."""
     stream = f"interaction/{interaction_id}"
     loaded = await context.log.load(stream)
     latest = loaded.state if isinstance(loaded.state, Interaction) else None
@@ -142,9 +143,11 @@ async def _interaction(context: Context, interaction_id: str, through: int | Non
     for envelope in await context.log.read(stream, limit=loaded.version):
         match envelope.event:
             case (InteractionCaptured() | FeedbackGiven()) as told if envelope.position <= through:
-                state = evolve(state, told, at_us=envelope.at_us)
-            case InteractionForgotten() as forgotten if state is not None:
-                state = evolve(state, forgotten, at_us=envelope.at_us)
+                state = evolve(state, told, at_us=envelope.at_us, actor=envelope.actor)
+            case QuarantineReleased() as released if state is not None and envelope.position <= through:
+                state = evolve(state, released, at_us=envelope.at_us)
+            case (InteractionForgotten() | QuarantineDiscarded()) as gone if state is not None:
+                state = evolve(state, gone, at_us=envelope.at_us)
             case _:
                 pass
     return state

@@ -11,6 +11,7 @@ from genomed.commands.bucket_state import bucket_state
 from genomed.commands.context import Context, Decided
 from genomed.commands.dataset_freezing import Origin, frozen_as, frozen_writes
 from genomed.commands.dataset_history import earlier_of_bucket
+from genomed.commands.guarding import applied
 from genomed.commands.learning import SPLIT_SEED
 from genomed.commands.lessons import pending_lessons
 from genomed.entities.cleaning import CleaningRules, CleaningStep
@@ -116,9 +117,10 @@ def _opened(params: Params, context: Context) -> Decided[Result]:
 async def _frozen_bucket(params: Params, bucket_id: str, context: Context) -> Decided[Result]:
     state = await bucket_state(context, bucket_id)
     row_kind = params.row_kind or RowKind.CHAT
-    taught = await pending_lessons(context, bucket_id, row_kind=row_kind, limit=params.max_examples)
+    taught = await pending_lessons(context, bucket_id, state.guarding, row_kind=row_kind, limit=params.max_examples)
     if not taught.lessons:
-        raise Conflict(f"no waiting example of bucket {bucket_id} gives a {row_kind} row")
+        guards = "".join(f"; {one.reason}" for one in taught.let.effects)
+        raise Conflict(f"no waiting example of bucket {bucket_id} gives a {row_kind} row{guards}")
     how = Freezing(
         persona_id=state.key.persona_id,
         row_kind=row_kind,
@@ -146,4 +148,5 @@ async def _frozen_bucket(params: Params, bucket_id: str, context: Context) -> De
         existed=not writes,
         steps=frozen.steps,
     )
-    return Decided(result=result, writes=writes)
+    guarded = applied(state.guarding, taught.let, dataset_id=files.dataset_id) if writes else ()
+    return Decided(result=result, writes=(*writes, *guarded))

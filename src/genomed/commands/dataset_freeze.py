@@ -7,12 +7,14 @@ from genomed.commands.context import Context, Decided
 from genomed.commands.dataset_freezing import Origin, frozen_as, frozen_writes
 from genomed.commands.draft_rows import gathered
 from genomed.commands.draft_view import load_draft
+from genomed.commands.guarding import applied
 from genomed.entities.cleaning import CleaningRules, CleaningStep
 from genomed.entities.configuration import Name
 from genomed.entities.draft import Draft, freeze, refuse_archived
 from genomed.entities.draft_events import CleaningChosen, DraftEvent
 from genomed.entities.envelope import Write
 from genomed.entities.facts import DatasetSource
+from genomed.entities.guards import Tightened
 from genomed.entities.types import Role
 
 NAME = "genome/dataset-freeze"
@@ -29,7 +31,8 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     """existed: nothing changed since that version. heldOutWith: earlier versions, whose held-out rows are held out here
-    too. selfGenerated: rows that a recipe wrote. steps: what was done to the rows, in order.
+    too. selfGenerated: rows that a recipe wrote. steps: what was done to the rows, in order, by guards too. tightened:
+    rules that guards changed.
     """
 
     dataset_id: str
@@ -43,6 +46,7 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     existed: bool
     held_out_with: tuple[str, ...]
     steps: tuple[CleaningStep, ...]
+    tightened: tuple[Tightened, ...] = ()
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
@@ -51,7 +55,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     refuse_archived(draft)
     ruled = draft if params.cleaning is None else replace(draft, rules=params.cleaning)
     rows = await gathered(context, params.draft_id, ruled)
-    how = ruled.freezing()
+    how, changed = rows.freezing(ruled), rows.tightened(ruled)
     with context.activities.running(NAME, draft.name) as progress:
         files = await context.datasets.freeze(
             rows.lessons, how, segments=rows.segments, draft_id=params.draft_id, progress=progress
@@ -64,7 +68,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     events: list[DraftEvent] = [] if ruled.rules == draft.rules else [CleaningChosen(rules=ruled.rules)]
     if event is not None:
         events.append(event)
-    own = Write(stream=f"draft/{params.draft_id}", expected=version, events=tuple(events))
+    written = Write(stream=f"draft/{params.draft_id}", expected=version, events=tuple(events))
     result = Result(
         dataset_id=files.dataset_id,
         draft_id=params.draft_id,
@@ -77,8 +81,11 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         existed=event is None,
         held_out_with=tuple(one for one in how.held_out_with if one != files.dataset_id),
         steps=frozen.steps,
+        tightened=changed,
     )
-    return Decided(result=result, writes=(*await frozen_writes(context, files, frozen), *((own,) if events else ())))
+    fresh = await frozen_writes(context, files, frozen)
+    guarded = applied(rows.own, rows.let, dataset_id=files.dataset_id, tightened=changed) if fresh else ()
+    return Decided(result=result, writes=(*fresh, *((written,) if events else ()), *guarded))
 
 
 def _number(draft: Draft, dataset_id: str) -> int:

@@ -26,6 +26,7 @@ from genomed.entities.method_choice import (
 )
 from genomed.entities.method_choice import Method as Training
 from genomed.entities.readiness import ReadinessCode
+from genomed.entities.row_guards import GuardEffect
 from genomed.entities.trigger_rule import MethodRule
 from genomed.entities.types import ReviewState, Role, RowKind
 
@@ -47,7 +48,8 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 class Counts(Struct, frozen=True, kw_only=True, rename="camel"):
     """approved, pairs, triplets: rows there would be. The others: interactions; zero of a draft.
 
-    unjudged ones would teach too, if somebody judged them, or if a draft asks for them.
+    unjudged ones would teach too, if somebody judged them, or if a draft asks for them. withheld: in quarantine, or
+    discarded out of it.
     """
 
     approved: int
@@ -59,11 +61,13 @@ class Counts(Struct, frozen=True, kw_only=True, rename="camel"):
     searches: int = 0
     sessions: int = 0
     forgotten: int = 0
+    withheld: int = 0
 
 
 class TriggerView(Struct, frozen=True, kw_only=True, rename="camel"):
     """What the bucket's trigger does now, as the trigger itself is told. rowKind: what it would train on when it
-    fires. It counts what waits in the bucket: what a job took or learned is not in it.
+    fires. It counts what waits in the bucket: what a job took or learned is not in it. heldBack: what each guard holds
+    back of it; quarantined: what waits for an operator's look.
     """
 
     bucket_id: str
@@ -77,6 +81,8 @@ class TriggerView(Struct, frozen=True, kw_only=True, rename="camel"):
     waiting: int
     waiting_approved: int
     waiting_pairs: int
+    held_back: tuple[GuardEffect, ...] = ()
+    quarantined: int = 0
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -171,6 +177,8 @@ def _trigger(state: BucketState) -> TriggerView:
         waiting=state.counts.usable,
         waiting_approved=state.counts.approved,
         waiting_pairs=state.counts.paired,
+        held_back=state.effects,
+        quarantined=state.counts.quarantined,
     )
 
 
@@ -184,7 +192,8 @@ SELECT
   coalesce(sum(searched AND NOT forgotten), 0),
   coalesce(sum(results_judged > 0 AND NOT forgotten), 0),
   count(DISTINCT CASE WHEN NOT searched AND NOT forgotten THEN session_id END),
-  coalesce(sum(forgotten), 0)
+  coalesce(sum(forgotten), 0),
+  coalesce(sum(withheld AND NOT forgotten), 0)
 FROM interactions
 WHERE persona_id = ?1 AND (?2 IS NULL OR domain = ?2) AND (?3 IS NULL OR base_model = ?3)
 """
@@ -193,7 +202,8 @@ WHERE persona_id = ?1 AND (?2 IS NULL OR domain = ?2) AND (?3 IS NULL OR base_mo
 async def _of_persona(context: Context, params: Params, persona_id: str, as_of: int) -> Counts:
     """Everything the persona did, whether or not something learned from it already."""
     rows = await context.log.query(_COUNTS, (persona_id, params.domain, params.base_model))
-    every, approved, pairs, rejected, unjudged, searches, judged, sessions, forgotten = map(as_int, rows[0])
+    every, approved, pairs, rejected, unjudged, searches, judged, *rest = map(as_int, rows[0])
+    sessions, forgotten, withheld = rest
     triplets = await _triplets(context, params, persona_id, as_of) if judged else 0
     return Counts(
         approved=approved,
@@ -205,6 +215,7 @@ async def _of_persona(context: Context, params: Params, persona_id: str, as_of: 
         searches=searches,
         sessions=sessions,
         forgotten=forgotten,
+        withheld=withheld,
     )
 
 

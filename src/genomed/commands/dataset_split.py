@@ -68,5 +68,6 @@ async def _sides(context: Context, draft_id: str, draft: Draft) -> tuple[int | N
     if await empty(context, draft_id, draft):
         return None, None
     held = await gathered(context, draft_id, draft)
-    files = await context.datasets.rehearse(held.lessons, draft.freezing(), segments=held.segments, draft_id=draft_id)
+    how = held.freezing(draft)
+    files = await context.datasets.rehearse(held.lessons, how, segments=held.segments, draft_id=draft_id)
     return files.rows, files.eval_rows

@@ -139,7 +139,7 @@ async def _draft(params: Params, draft_id: str, context: Context) -> Result:
     try:
         rows = await gathered(context, draft_id, ruled)
         files = await context.datasets.rehearse(
-            rows.lessons, ruled.freezing(), segments=rows.segments, draft_id=draft_id
+            rows.lessons, rows.freezing(ruled), segments=rows.segments, draft_id=draft_id
         )
     except (InvalidRequest, Conflict) as error:
         return Result(valid=False, row_kind=draft.row_kind, problems=_problems(error))

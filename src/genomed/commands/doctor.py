@@ -13,8 +13,10 @@ from genomed.commands.provider_list import missing_secrets
 from genomed.commands.spending import caps_in_force
 from genomed.entities.capabilities import ProviderCapabilities
 from genomed.entities.configuration import DatasetsSection, JobConfiguration, MethodSection, ModelSection
+from genomed.entities.configured import ConfigurationState
 from genomed.entities.deployment import Deployment
 from genomed.entities.envelope import Head
+from genomed.entities.errors import Internal
 from genomed.entities.facts import HOSTED, DatasetFacts
 from genomed.entities.job import Job
 from genomed.entities.layer import Layer
@@ -29,6 +31,8 @@ ROLE = Role.READ
 
 SOON_DAYS = 90
 """An announced end that is nearer than this is a warning: moving takes time."""
+
+MEND = "mend it, check it with `genomed --check-config`, then reload again"
 
 MOST_PROBED = 50
 """Base models of a provider that are looked up in its price table."""
@@ -64,18 +68,28 @@ async def run(_: Params, context: Context) -> Result:
     anchored = await context.maintenance.anchored()
     able = {name: await context.providers.get(name).capabilities() for name in context.providers.names()}
     found = [
-        *_log(context.maintenance.stopped(), anchored),
+        *_log(context.maintenance.stopped(), context.maintenance.short_of_space(), anchored),
+        *_configuration(context.configuration.state()),
+    ]
+    try:
+        found += await _told_by_the_log(context, able)
+    except Internal as unreadable:
+        found.append(_error("log", unreadable.message, unreadable.remedy or "see the daemon's log"))
+    gravity = (EventLevel.ERROR, EventLevel.WARNING, EventLevel.INFO)
+    found.sort(key=lambda one: gravity.index(one.level))
+    ok = all(one.level is EventLevel.INFO for one in found)
+    anchor = "absent" if anchored is None else "behind" if anchored.position < head.position else "current"
+    return Result(ok=ok, findings=tuple(found), head=head, anchor=anchor)
+
+
+async def _told_by_the_log(context: Context, able: dict[str, ProviderCapabilities]) -> list[Finding]:
+    return [
         *await _waiting_jobs(context),
         *await _deployments(context),
         *await _providers(context, able),
         *await _sunsets(context, able),
         *await _money(context, able),
     ]
-    gravity = (EventLevel.ERROR, EventLevel.WARNING, EventLevel.INFO)
-    found.sort(key=lambda one: gravity.index(one.level))
-    ok = all(one.level is EventLevel.INFO for one in found)
-    anchor = "absent" if anchored is None else "behind" if anchored.position < head.position else "current"
-    return Result(ok=ok, findings=tuple(found), head=head, anchor=anchor)
 
 
 def _error(about: str, message: str, remedy: str) -> Finding:
@@ -90,13 +104,27 @@ def _info(about: str, message: str, remedy: str) -> Finding:
     return Finding(level=EventLevel.INFO, about=about, message=message, remedy=remedy)
 
 
-def _log(stopped: str | None, anchored: Head | None) -> list[Finding]:
+def _log(stopped: str | None, short: str | None, anchored: Head | None) -> list[Finding]:
     found = []
     if stopped is not None:
         found.append(_error("log", f"it takes no more events: {stopped}", "mend the disk, then restart the daemon"))
+    if short is not None:
+        found.append(_error("disk", short, "free some space on the disk of the data folder; it goes on by itself"))
     if anchored is None:
         message = "its anchor is gone or spoiled, so that a cut log would not be noticed at the next start"
         found.append(_error("log", message, "make a copy with genome/log-backup, check with genome/log-verify"))
+    return found
+
+
+def _configuration(state: ConfigurationState) -> list[Finding]:
+    found = [
+        _error("configuration", f"the last reload was refused: {one.field}: {one.message}", one.remedy or MEND)
+        for one in state.problems
+    ]
+    if state.needs_restart:
+        fields = ", ".join(state.needs_restart)
+        message = f"{fields}: changed since the daemon started, which holds only after a restart"
+        found.append(_warning("configuration", message, "restart the daemon; nothing that runs is lost by it"))
     return found
 
 
@@ -176,6 +204,10 @@ async def _providers(context: Context, able: dict[str, ProviderCapabilities]) ->
             found.append(say(f"provider {name}", f"is not available: {one.reason}", remedy))
         elif missing:
             found.append(_warning(f"provider {name}", f"lacks {', '.join(missing)}", remedy))
+        if one.available and one.hardware.get("sandbox") in ("none", "rlimits"):
+            why = one.hardware.get("sandboxMissing") or "its settings say so"
+            mend = "install bubblewrap or use a kernel with Landlock: docs/security.md, Workers"
+            found.append(_info(f"provider {name}", f"workers run in no sandbox: {why}", mend))
     if not any(one.available and not one.simulated for one in able.values()):
         message = "none is available: nothing can be trained"
         found.append(_warning("providers", message, "set up the engine of `local`, or the key of a cloud provider"))

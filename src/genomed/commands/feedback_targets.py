@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from genomed.commands.context import Context, as_text, load_as
+from genomed.commands.context import Caller, Context, as_text, load_as
 from genomed.entities.errors import InvalidRequest, NotFound, Problem
 from genomed.entities.interaction import Interaction, InteractionBody
 
@@ -52,6 +52,14 @@ async def whole_session(context: Context, session_id: str, persona_id: str | Non
         told = f"has more than {LONGEST_SESSION} interactions"
         raise InvalidRequest.of([Problem(field="sessionId", message=told, remedy="judge them by interactionId")])
     return [await one_interaction(context, as_text(interaction_id)) for interaction_id, _ in rows]
+
+
+def of_its_own(caller: Caller, interaction: Interaction) -> bool:
+    """Whether an agent judges what it said itself: what it told, or what a persona did for which it may act."""
+    if not caller.agent:
+        return False
+    theirs = caller.personas is not None and interaction.bucket.persona_id in caller.personas
+    return theirs or caller.actor == interaction.actor
 
 
 async def words_of(context: Context, judged: Judged) -> InteractionBody | None:

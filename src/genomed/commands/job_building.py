@@ -36,7 +36,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """A job that could be created: what was found, and what the provider would be sent.
 
     translation, estimate: null where the job is refused. fields: what becomes of each setting, also then. paid: a job
-    there costs money.
+    there costs money. leaves: its rows leave the house.
     """
 
     provider: str
@@ -47,6 +47,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     estimate: Estimate | None
     simulated: bool
     paid: bool
+    leaves: bool
+
+
+def rows_leave(able: ProviderCapabilities, uploads: Sequence[str]) -> bool:
+    """Whether a job there sends rows out of the house. A simulated company is in it."""
+    return not able.simulated and (able.features.uploads or bool(uploads))
 
 
 async def plan_job(
@@ -82,6 +88,7 @@ async def plan_job(
         estimate=await provider.estimate(configuration, facts) if valid else None,
         simulated=able.simulated,
         paid=able.paid,
+        leaves=rows_leave(able, sent.uploads if sent else ()),
     )
 
 

@@ -43,7 +43,8 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     """providerJobId, estimatedCost (USD), estimatedDuration (seconds): null until known; nothing is guessed.
 
     estimate: the two with how they were made. fields: what becomes of each setting; payload: as the provider gets it,
-    without what is known only later. approvalNeeded: it waits for genome/job-approve, and nothing is sent before.
+    without what is known only later. approvalNeeded: it waits for genome/job-approve, and nothing is sent before;
+    consentMissing: also because nobody let rows of this persona go there yet.
     """
 
     job_id: str
@@ -53,6 +54,7 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     estimated_duration: float | None = None
     estimate: Estimate | None = None
     approval_needed: bool = False
+    consent_missing: bool = False
     fields: tuple[EffectiveField, ...] = ()
     payload: dict[str, object] | None = None
     warnings: tuple[Problem, ...] = ()
@@ -109,6 +111,7 @@ def _result(plan: Plan, opening: Opening, job: Job | None) -> Result:
         estimated_duration=plan.estimate.seconds if plan.estimate else None,
         estimate=plan.estimate,
         approval_needed=opening.approval_needed,
+        consent_missing=opening.consent_missing,
         fields=plan.fields,
         payload=plan.translation.payload if plan.translation else None,
         warnings=plan.checked.warnings,

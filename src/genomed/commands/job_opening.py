@@ -5,12 +5,14 @@ What job-create, train, a bucket's trigger and job-migrate share once nothing sp
 
 from msgspec import Struct
 
+from genomed.commands.consenting import Wanted, consent_for
 from genomed.commands.context import Context
+from genomed.commands.guarding import guarding, jobs_today
 from genomed.commands.job_building import Plan
 from genomed.commands.spending import Asked, Reserved, over_budget, reservation
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.envelope import Write
-from genomed.entities.errors import Problem
+from genomed.entities.errors import Forbidden, Problem
 from genomed.entities.events import ConfigurationResolved, JobCreated
 from genomed.entities.types import Role
 
@@ -34,27 +36,57 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Opening(Struct, frozen=True, kw_only=True):
-    """A job that is about to be. writes: its own stream first, then the ledger's."""
+    """A job that is about to be. writes: its own stream first, then the ledger's and the consent's.
+
+    consent_missing: nobody said yes yet to its rows leaving the house, which is why it waits for approval.
+    """
 
     job_id: str
     approval_needed: bool
+    consent_missing: bool
     writes: tuple[Write, ...]
 
 
 async def open_job(context: Context, plan: Plan, wish: Wish) -> Opening:
-    """Raises BudgetExceeded when a cap does not admit it, ValueError for a plan that was refused."""
+    """Raises BudgetExceeded when a cap does not admit it, Forbidden when a guard does not, ValueError for a plan that
+    was refused.
+    """
     job_id = context.new_id("job")
-    waits = approval_needed(context, plan, origin=wish.origin)
+    by_itself = wish.origin == TRIGGERED
+    if by_itself or context.caller.agent:
+        await _refuse_guarded(context, plan, wish)
+    wanted = Wanted(persona_id=wish.persona_id, provider=wish.provider, leaves=plan.leaves, by_itself=by_itself)
+    consent = await consent_for(context, wanted, job_id=job_id)
+    waits = consent.missing or approval_needed(context, plan, origin=wish.origin)
     reserved = Reserved()
     if plan.paid and plan.estimate is not None:
         asked = Asked(job_id=job_id, persona_id=wish.persona_id, provider=wish.provider)
         reserved = await reservation(context, asked, plan.estimate)
-    events = opening_events(plan, wish, ledger=reserved.ledger, approval_needed=waits)
+    events = opening_events(plan, wish, ledger=reserved.ledger, approval_needed=waits, consent_missing=consent.missing)
     return Opening(
         job_id=job_id,
         approval_needed=waits,
-        writes=(Write(stream=f"job/{job_id}", expected=0, events=events), *reserved.writes),
+        consent_missing=consent.missing,
+        writes=(Write(stream=f"job/{job_id}", expected=0, events=events), *reserved.writes, *consent.writes),
     )
+
+
+async def _refuse_guarded(context: Context, plan: Plan, wish: Wish) -> None:
+    """What nobody may start who is no operator. Raises Forbidden."""
+    own = await guarding(context, wish.persona_id)
+    most = own.guards.max_jobs_per_day
+    if most is not None and await jobs_today(context, own) >= most:
+        raise Forbidden(
+            f"{most} jobs of {wish.persona_id} were started on {own.day}, and max_jobs_per_day allows no more",
+            remedy="wait for the next UTC day, or have an operator start it",
+        )
+    rows, held_out = plan.facts.rows + plan.facts.eval_rows, plan.facts.eval_rows
+    if held_out < int(own.guards.min_held_out_share * rows):
+        raise Forbidden(
+            f"{held_out} of {rows} rows are held out; min_held_out_share asks for {own.guards.min_held_out_share:g}",
+            field="configuration.datasets.trainingFileId",
+            remedy="have an operator freeze a dataset that holds out more",
+        )
 
 
 async def over_caps(context: Context, plan: Plan, *, persona_id: str) -> list[Problem]:
@@ -75,7 +107,7 @@ def approval_needed(context: Context, plan: Plan, *, origin: str) -> bool:
 
 
 def opening_events(
-    plan: Plan, wish: Wish, *, ledger: str | None, approval_needed: bool
+    plan: Plan, wish: Wish, *, ledger: str | None, approval_needed: bool, consent_missing: bool = False
 ) -> tuple[JobCreated, ConfigurationResolved]:
     """The first two events of a job. Raises ValueError for a plan that was refused."""
     if plan.translation is None:
@@ -97,6 +129,7 @@ def opening_events(
         simulated=plan.simulated,
         uploads=plan.translation.uploads,
         approval_needed=approval_needed,
+        consent_missing=consent_missing,
         estimate=plan.estimate,
         ledger=ledger,
         migrated_from=wish.migrated_from,

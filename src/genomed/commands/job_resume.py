@@ -5,6 +5,7 @@ A paused job goes on with the money that is reserved for it; one that had ended 
 
 from msgspec import Struct
 
+from genomed.commands.consenting import consent_by_name
 from genomed.commands.context import Context, Decided, load_job
 from genomed.commands.job_control import Result, decided, reserved_again
 from genomed.commands.spending import reservation_again
@@ -45,8 +46,9 @@ async def run(params: Params, context: Context) -> Decided[Result]:
             provider=job.provider,
             remedy="start over with genome/job-retry",
         )
+    consent = await consent_by_name(context, params.job_id, job, reason=params.reason)
     reserved = await reservation_again(context, params.job_id, job, attempt_of="resume")
-    more = (*await reserved_again(context, params.job_id, job), *reserved.writes)
+    more = (*await reserved_again(context, params.job_id, job), *reserved.writes, *consent)
     event = ResumeRequested(reason=params.reason, ledger=reserved.ledger)
     message = f"a new attempt goes on from step {job.checkpoint.step}"
     return decided(context, params.job_id, job, version, event, message=message, more=more)

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from genomed.commands.consenting import consent_by_name
 from genomed.commands.context import Context, Decided, load_as, load_job
 from genomed.commands.job_control import Result, decided, reserved_again
 from genomed.commands.spending import reservation_again
@@ -39,8 +40,9 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     if len(job.attempts) >= MAX_ATTEMPTS:
         raise Conflict(f"job {params.job_id} had {MAX_ATTEMPTS} attempts", remedy="create a new job")
     unwithdrawn = await _parent_kept(context, job)
+    consent = await consent_by_name(context, params.job_id, job, reason=params.reason)
     reserved = await reservation_again(context, params.job_id, job, attempt_of="retry")
-    more = (*unwithdrawn, *await reserved_again(context, params.job_id, job), *reserved.writes)
+    more = (*unwithdrawn, *await reserved_again(context, params.job_id, job), *reserved.writes, *consent)
     event = RetryRequested(reason=params.reason, ledger=reserved.ledger)
     message = "a new attempt starts from the first step"
     return decided(context, params.job_id, job, version, event, message=message, more=more)

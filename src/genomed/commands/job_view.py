@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from genomed.entities.confinement_events import Confinement
 from genomed.entities.errors import ErrorBody
 from genomed.entities.facts import Artifact, Estimate, Judgement, Progress, Verdict
 from genomed.entities.job import CheckpointRecord, Job, Upload
@@ -47,6 +48,7 @@ class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     quote: Estimate | None = None
     cost_usd: float | None = None
     migrated_from: str | None = None
+    confinement: Confinement | None = None
     created_us: int
     started_us: int | None
     updated_us: int
@@ -89,6 +91,7 @@ def job_view(job_id: str, job: Job) -> JobView:
         quote=job.quote,
         cost_usd=job.cost_usd,
         migrated_from=job.migrated_from,
+        confinement=job.confined.confinement if job.confined else None,
         created_us=job.created_us,
         started_us=job.started_us,
         updated_us=job.updated_us,

@@ -10,6 +10,7 @@ from genomed.commands.bucket_state import BucketState
 from genomed.commands.context import Context, Decided
 from genomed.commands.dataset_freezing import Origin, frozen_as, frozen_writes
 from genomed.commands.dataset_history import earlier_of_bucket
+from genomed.commands.guarding import applied
 from genomed.commands.job_building import active_layer, plan_job, refusal, why_not_warm
 from genomed.commands.job_opening import Opening, Wish, open_job
 from genomed.commands.lessons import Lessons, pending_lessons
@@ -21,7 +22,9 @@ from genomed.entities.envelope import Write
 from genomed.entities.errors import Conflict
 from genomed.entities.experience_events import ExamplesReserved
 from genomed.entities.facts import DatasetFacts, DatasetSource
+from genomed.entities.guards import Tightened
 from genomed.entities.readiness import FEWEST_EXAMPLES, ReadinessCode, row_kind_of
+from genomed.entities.row_guards import GuardEffect
 from genomed.entities.trigger_rule import MethodRule, TriggerRule
 from genomed.entities.types import RowKind
 from genomed.entities.validation import value_at
@@ -30,8 +33,15 @@ SPLIT_SEED = 20251
 """Any fixed number: the same bucket always holds out the same interactions."""
 
 
+FLUSHED = "flush"
+"""The origin of a job that an operator asked for by hand: it may go below the fewest examples of triggers."""
+
+
 class Started(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A job that a bucket started. reason: why, as the log has it. approvalNeeded: it waits for genome/job-approve."""
+    """A job that a bucket started. reason: why, as the log has it. approvalNeeded: it waits for genome/job-approve.
+
+    heldBack: what guards let wait. tightened: settings that guards changed.
+    """
 
     job_id: str
     dataset_id: str
@@ -40,6 +50,9 @@ class Started(Struct, frozen=True, kw_only=True, rename="camel"):
     eval_rows: int
     reason: str
     approval_needed: bool = False
+    consent_missing: bool = False
+    held_back: tuple[GuardEffect, ...] = ()
+    tightened: tuple[Tightened, ...] = ()
 
 
 async def start_learning(
@@ -52,20 +65,12 @@ async def start_learning(
     row_kind = row_kind_of(rule, state.counts) or rule.row_kind  # a flush goes below what `auto` calls enough
     paired_only = rule.method is MethodRule.AUTO and row_kind is RowKind.PREFERENCE
     taught = await pending_lessons(
-        context, state.bucket_id, row_kind=row_kind, limit=rule.max_examples, paired_only=paired_only
+        context, state.bucket_id, state.guarding, row_kind=row_kind, limit=rule.max_examples, paired_only=paired_only
     )
-    if len(taught.lessons) < FEWEST_EXAMPLES:
-        raise Conflict(
-            f"the bucket has {len(taught.lessons)} examples to learn from; {FEWEST_EXAMPLES} are the least",
-            remedy="capture more interactions, or judge those that are there",
-        )
-    how = Freezing(
-        persona_id=key.persona_id,
-        row_kind=row_kind,
-        eval_share=rule.held_out_share,
-        seed=SPLIT_SEED,
-        held_out_with=await earlier_of_bucket(context, state.bucket_id),
-    )
+    fewest = FEWEST_EXAMPLES if origin == FLUSHED else max(FEWEST_EXAMPLES, state.guarding.guards.min_examples)
+    if len(taught.lessons) < fewest:
+        raise _too_few(taught, fewest)
+    how = await _freezing(context, state, row_kind)
     files = await context.datasets.freeze(taught.lessons, how)
     opening = await _opening(context, state, files, row_kind=row_kind, origin=origin)
     reserved = ExamplesReserved(
@@ -77,11 +82,20 @@ async def start_learning(
         reason_code=code,
         reason=reason,
         paired_only=paired_only,
+        held_back=taught.held_back,
+    )
+    guarded = applied(
+        state.guarding,
+        taught.let,
+        dataset_id=files.dataset_id,
+        job_id=opening.job_id,
+        tightened=state.tightened,
     )
     writes = [
         *await frozen_writes(context, files, frozen_as(files, how, _origin(state, taught))),
         Write(stream=f"bucket/{state.bucket_id}", expected=state.version, events=(reserve(state.bucket, reserved),)),
         *opening.writes,
+        *guarded,
     ]
     started = Started(
         job_id=opening.job_id,
@@ -91,8 +105,29 @@ async def start_learning(
         eval_rows=files.eval_rows,
         reason=reason,
         approval_needed=opening.approval_needed,
+        consent_missing=opening.consent_missing,
+        held_back=taught.let.effects,
+        tightened=state.tightened,
     )
     return Decided(result=started, writes=tuple(writes))
+
+
+async def _freezing(context: Context, state: BucketState, row_kind: RowKind) -> Freezing:
+    return Freezing(
+        persona_id=state.key.persona_id,
+        row_kind=row_kind,
+        eval_share=state.rule.held_out_share,
+        seed=SPLIT_SEED,
+        held_out_with=await earlier_of_bucket(context, state.bucket_id),
+    )
+
+
+def _too_few(taught: Lessons, fewest: int) -> Conflict:
+    guards = "".join(f"; {one.reason}" for one in taught.let.effects)
+    return Conflict(
+        f"the bucket has {len(taught.lessons)} examples to learn from; {fewest} are the least{guards}",
+        remedy="capture more interactions, or judge those that are there",
+    )
 
 
 def _origin(state: BucketState, taught: Lessons) -> Origin:

@@ -209,6 +209,7 @@ def _feedback(
         value=level,
         episode=params.session_id,
         same=corrected == participant.contribution,
+        own=context.caller.agent,
     )
     return (given,), (body,)
 

@@ -13,11 +13,22 @@ from msgspec.structs import replace
 
 from genomed.commands.context import Context, as_text
 from genomed.commands.feedback_targets import LONGEST_SESSION
-from genomed.curation.spans import Drawn, Unusable, differs, drawn, feedback_id_of, judged, of_session, session_of
+from genomed.curation.spans import (
+    LONGEST_NAME,
+    Drawn,
+    Unusable,
+    differs,
+    drawn,
+    feedback_id_of,
+    judged,
+    of_session,
+    session_of,
+)
 from genomed.entities.envelope import Blob, Write
 from genomed.entities.experience_events import FeedbackGiven, InteractionCaptured
 from genomed.entities.facts import BucketKey
-from genomed.entities.interaction import FeedbackBody, FeedbackRecord, Interaction, InteractionBody
+from genomed.entities.guards import untrusted
+from genomed.entities.interaction import FeedbackBody, FeedbackRecord, Interaction, InteractionBody, heard_tools
 from genomed.entities.trace import Annotation, Span
 
 
@@ -81,7 +92,7 @@ class Taking:
         if isinstance(made, Unusable):
             self.skipped[made.reason] += 1
             return
-        kept = await self._seen(made)
+        kept = await self._seen(self._guarded(span, made))
         if kept is None:
             return
         for annotation in _latest(span.annotations):
@@ -139,6 +150,16 @@ class Taking:
         if kept.words is not None and differs(kept.words, made.words):
             self.changed += 1
         return kept
+
+    def _guarded(self, span: Span, made: Drawn) -> Drawn:
+        """With whose words are in it, and who of them is not trusted. A tool's own step is all its words."""
+        own = (span.name[:LONGEST_NAME],) if span.kind == "TOOL" else ()
+        tools = tuple(dict.fromkeys((*own, *heard_tools(made.words))))
+        marks = (f"trace:{self._wanted.source}", *(f"tool:{one}" for one in tools))
+        guards = self._context.guards.of(self._wanted.bucket.persona_id)
+        by_agent = self._context.caller.agent
+        captured = replace(made.captured, tools=tools, quarantine=untrusted(marks, guards), by_agent=by_agent)
+        return made._replace(captured=captured)
 
     def _new(self, made: Drawn) -> _Kept:
         kept = _Kept(

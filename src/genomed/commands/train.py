@@ -63,6 +63,7 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     warnings: tuple[Problem, ...] = ()
     estimate: Estimate | None = None
     approval_needed: bool = False
+    consent_missing: bool = False
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
@@ -156,6 +157,7 @@ def _result(opening: Opening, dataset_id: str, plan: Plan, job: Job | None) -> R
         warnings=plan.checked.warnings,
         estimate=plan.estimate,
         approval_needed=opening.approval_needed,
+        consent_missing=opening.consent_missing,
     )
 
 

@@ -10,6 +10,7 @@ from genomed.entities.envelope import Write
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.experience_events import TriggerSet
 from genomed.entities.facts import BucketKey
+from genomed.entities.guards import Tightened, tightened
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import Role
 
@@ -28,8 +29,11 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
+    """rule: as it was set. tightened: what of it guards change when it is carried out."""
+
     bucket_id: str
     rule: TriggerRule
+    tightened: tuple[Tightened, ...] = ()
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
@@ -49,9 +53,10 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     key = BucketKey(persona_id=params.persona_id, domain=params.domain, base_model=base_model)
     own = bucket_id(key)
     loaded = await context.log.load(f"bucket/{own}")
+    _, changed = tightened(params.rule, context.guards.of(params.persona_id))
     same = isinstance(loaded.state, Bucket) and loaded.state.rule == params.rule
     events = () if same else (TriggerSet(bucket=key, rule=params.rule),)
     return Decided(
-        result=Result(bucket_id=own, rule=params.rule),
+        result=Result(bucket_id=own, rule=params.rule, tightened=changed),
         writes=(Write(stream=f"bucket/{own}", expected=loaded.version, events=events),) if events else (),
     )

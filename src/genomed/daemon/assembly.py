@@ -4,10 +4,12 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from genomed import commands
 from genomed.commands.context import Caller, Context
+from genomed.daemon.access_gate import Gate
 from genomed.daemon.activities import RunningActivities
 from genomed.daemon.courier import Courier
 from genomed.daemon.dataset_store import DatasetStore
@@ -15,6 +17,7 @@ from genomed.daemon.deployments import Deployments
 from genomed.daemon.dispatch import Dispatch
 from genomed.daemon.forgetting import Forgetter
 from genomed.daemon.journal import Journal
+from genomed.daemon.live_settings import LiveSettings
 from genomed.daemon.maintenance import DaemonMaintenance
 from genomed.daemon.presets import PresetFile
 from genomed.daemon.provider_table import ProviderTable
@@ -25,10 +28,12 @@ from genomed.daemon.recipe_planner import Planner
 from genomed.daemon.recipe_runs import RecipeRuns
 from genomed.daemon.recipe_table import RecipeTable
 from genomed.daemon.recipe_work import Workshop
+from genomed.daemon.retention import Retention
 from genomed.daemon.secret_store import SecretStore
 from genomed.daemon.sections import ProviderPolicy
 from genomed.daemon.self_tasks import SelfTasks
 from genomed.daemon.settings import Settings
+from genomed.daemon.spans import NO_SPANS, Spans
 from genomed.daemon.staging import Staging
 from genomed.daemon.standing import Hands
 from genomed.daemon.trace_table import TraceTable
@@ -63,10 +68,25 @@ class Parts:
     withdrawals: Withdrawals
     forgetter: Forgetter
     self_tasks: SelfTasks
+    retention: Retention
     recipe_runs: RecipeRuns
     models: ModelTable
     providers: ProviderTable
     staging: Staging
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartKinds:
+    """The classes of what acts outside the log: so that failpoints can put their own in their place."""
+
+    providers: type[ProviderTable] = ProviderTable
+    models: type[ModelTable] = ModelTable
+    datasets: type[DatasetStore] = DatasetStore
+    staging: type[Staging] = Staging
+    folder: type[RecipeFolder] = RecipeFolder
+
+
+PLAIN_PARTS = PartKinds()
 
 
 def assembled(
@@ -76,52 +96,50 @@ def assembled(
     clock: Callable[[], int] = now_us,
     secret_store: SecretStore | None = None,
     recipes: RecipeShelf | None = None,
+    kinds: PartKinds = PLAIN_PARTS,
+    live: LiveSettings | None = None,
+    spans: Spans = NO_SPANS,
 ) -> Parts:
-    """Every part with what it works with. recipes: in place of those that are installed."""
+    """Every part with what it works with. recipes: in place of those that are installed. live: where the settings can
+    be read anew.
+    """
+    live = live or LiveSettings(settings)
     data_dir = Path(settings.data_dir)
-    secret_store = secret_store or SecretStore()
-    providers = ProviderTable(
+    secret_store = secret_store or SecretStore(insecure_keyring=lambda: live.current.secrets.insecure_keyring)
+    providers = kinds.providers(
         data_dir,
         settings=settings.providers,
-        allowed=settings.allowed_providers,
+        allowed=lambda: live.current.allowed_providers,
         now_us=clock,
         secrets=secret_store,
     )
-    staging = Staging(data_dir / "uploads")
-    datasets = DatasetStore(data_dir / "datasets")
+    staging = kinds.staging(data_dir / "uploads")
+    datasets = kinds.datasets(data_dir / "datasets")
     courier = Courier(
-        _hands(settings, journal, providers, datasets, staging, clock),
+        _hands(live, journal, providers, datasets, staging, clock),
         journal,
-        slots=settings.courier.slots,
-        intervals=settings.courier.poll_s,
-        default_interval_s=settings.courier.default_poll_s,
-        questions=settings.courier.questions,
+        slots=live.mapping(lambda now: now.courier.slots),
+        interval_s=live.poll_interval_s,
+        questions=lambda: live.current.courier.questions,
+        spans=spans,
     )
-    deployments = Deployments(
-        journal,
-        providers.get,
-        now_us=clock,
-        intervals=settings.courier.poll_s,
-        default_interval_s=settings.courier.default_poll_s,
-    )
-    withdrawals = Withdrawals(
-        journal,
-        providers.get,
-        intervals=settings.courier.poll_s,
-        default_interval_s=settings.courier.default_poll_s,
-    )
-    shop = _workshop(settings, journal, secret_store, clock, recipes or RecipeTable())
-    maintenance = DaemonMaintenance(journal, courier)
-    context = _context_maker(settings, journal, providers, datasets, maintenance, shop, secret_store)
-    ours = Caller(actor="trigger", role=Role.OPERATE)
+    deployments = Deployments(journal, providers.get, now_us=clock, interval_s=live.poll_interval_s)
+    withdrawals = Withdrawals(journal, providers.get, interval_s=live.poll_interval_s)
+    shop = _workshop(live, journal, secret_store, clock, recipes or RecipeTable(), kinds)
+    retention = Retention(journal, data_dir, lambda: live.current.retention, providers.get, now_us=clock, new_id=new_id)
+    maintenance = DaemonMaintenance(journal, courier, retention)
+    context = _context_maker(live, journal, providers, datasets, maintenance, shop, secret_store)
+    own = partial(context, Caller(actor="trigger", role=Role.OPERATE), {})
+    gate = Gate(journal, access=lambda: live.current.access, data_dir=settings.data_dir, now_us=clock)
     return Parts(
-        dispatch=Dispatch(journal, context, redact=secret_store.redact),
+        dispatch=Dispatch(journal, context, redact=secret_store.redact, gate=gate, spans=spans),
         courier=courier,
-        triggers=Triggers(journal, lambda: context(ours, {}), clock),
+        triggers=Triggers(journal, own, clock, spans=spans),
         deployments=deployments,
         withdrawals=withdrawals,
         forgetter=Forgetter(journal, datasets, providers.get, shop.folder.discard),
-        self_tasks=SelfTasks(journal, lambda: context(ours, {}), settings.self_tasks, now_us=clock),
+        self_tasks=SelfTasks(journal, own, lambda: live.current.self_tasks, changed=live.changed, now_us=clock),
+        retention=retention,
         recipe_runs=RecipeRuns(shop),
         models=shop.models,
         providers=providers,
@@ -130,17 +148,18 @@ def assembled(
 
 
 def _workshop(
-    settings: Settings,
+    live: LiveSettings,
     journal: Journal,
     secret_store: SecretStore,
     clock: Callable[[], int],
     recipes: RecipeShelf,
+    kinds: PartKinds,
 ) -> Workshop:
     return Workshop(
         journal=journal,
         recipes=recipes,
-        models=ModelTable(settings.models, secret_store),
-        folder=RecipeFolder(Path(settings.data_dir) / "recipes"),
+        models=kinds.models(live.mapping(lambda now: now.models), secret_store),
+        folder=kinds.folder(Path(live.current.data_dir) / "recipes"),
         purses=Purses(),
         now_us=clock,
         new_id=new_id,
@@ -149,7 +168,7 @@ def _workshop(
 
 
 def _hands(
-    settings: Settings,
+    live: LiveSettings,
     journal: Journal,
     providers: ProviderTable,
     datasets: DatasetStore,
@@ -160,16 +179,16 @@ def _hands(
         journal=journal,
         provider_of=providers.get,
         dataset_paths=datasets.paths,
-        layers_dir=str(Path(settings.data_dir) / "layers"),
+        layers_dir=str(Path(live.current.data_dir) / "layers"),
         now_us=clock,
         staging=staging,
-        personal_data=lambda provider: settings.policies.get(provider, ProviderPolicy()).personal_data,
-        budget=settings.budget,
+        personal_data=lambda provider: live.current.policies.get(provider, ProviderPolicy()).personal_data,
+        caps=lambda: live.current.budget,
     )
 
 
 def _context_maker(
-    settings: Settings,
+    live: LiveSettings,
     journal: Journal,
     providers: ProviderTable,
     datasets: DatasetStore,
@@ -180,11 +199,11 @@ def _context_maker(
     """Makes what one command may use: for this caller, with these params as they came."""
     activities = RunningActivities(now_us=shop.now_us, new_id=new_id)
     planner = Planner(shop.recipes, shop.folder, secret_store)
-    presets = PresetFile(Shelf(presets=settings.presets, prompts=settings.prompts))
-    sources = TraceTable(settings.traces, secret_store)
-    confirm = {name: policy.confirm for name, policy in settings.policies.items() if policy.confirm is not None}
+    presets = PresetFile(lambda: Shelf(presets=live.current.presets, prompts=live.current.prompts))
+    sources = TraceTable(live.mapping(lambda now: now.traces), secret_store)
 
     def context(caller: Caller, given: dict[str, object]) -> Context:
+        settings = live.current
         return Context(
             log=journal,
             providers=providers,
@@ -204,8 +223,10 @@ def _context_maker(
             default_base_model=settings.learning.base_model,
             default_rule=settings.learning.trigger,
             budget=settings.budget,
-            confirm=confirm,
+            guards=settings.guards,
+            confirm={name: it.confirm for name, it in settings.policies.items() if it.confirm is not None},
             job_secrets=frozenset(settings.secrets.allowed),
+            configuration=live,
             catalogue=commands.commands,
             given=given,
         )

@@ -39,7 +39,7 @@ ENVIRONMENTS = ("server", "browser", "remote")
 class Call(Struct, frozen=True, kw_only=True):
     """One thing that somebody on the bus wants done. answer_to: the JSON-RPC id, or UNSET for a notification.
 
-    envelope: the message it came in, for callers who speak the older form.
+    envelope: the message it came in, for callers who speak the older form. traceparent: what stands there, unjudged.
     """
 
     method: str
@@ -47,6 +47,7 @@ class Call(Struct, frozen=True, kw_only=True):
     answer_to: object = msgspec.UNSET
     key: str | None = None
     envelope: dict[str, Any] | None = None
+    traceparent: object = None
 
     @property
     def silent(self) -> bool:
@@ -96,7 +97,8 @@ def _read(message: object) -> Call | Flaw:
         return Flaw(code=INVALID_REQUEST, message="an id is a string, a number of at most 64 bits, or null")
     if key is not None and not isinstance(key, str):
         return Flaw(code=INVALID_REQUEST, message="idempotencyKey is a string", answer_to=named)
-    return Call(method=method, params=params, answer_to=answer_to, key=key)
+    traceparent = message.get("traceparent")
+    return Call(method=method, params=params, answer_to=answer_to, key=key, traceparent=traceparent)
 
 
 def _names(answer_to: object) -> bool:
@@ -121,7 +123,8 @@ def _read_envelope(message: dict[str, Any]) -> Call | Flaw:
     if payload is None:
         return Flaw(code=INVALID_REQUEST, message="the payload is no object")
     params = {name: value for name, value in payload.items() if name not in ("context", "sessionId")}
-    return Call(method=command_of(endpoint), params=params, key=f"bus:{correlation}", envelope=message)
+    traceparent, key = message.get("traceparent"), f"bus:{correlation}"
+    return Call(method=command_of(endpoint), params=params, key=key, envelope=message, traceparent=traceparent)
 
 
 def _payload(payload: object) -> dict[str, Any] | None:

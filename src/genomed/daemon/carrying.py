@@ -12,6 +12,7 @@ from genomed.daemon.conclusion import Conclusion, conclude
 from genomed.daemon.settlement import requoted
 from genomed.daemon.standing import Hands, Standing, cause_of, record, record_outcome
 from genomed.daemon.submissions import submission_of
+from genomed.entities.clock_jumps import wait_until
 from genomed.entities.decisions import LookUp, Submit
 from genomed.entities.envelope import Write
 from genomed.entities.errors import BudgetExceeded
@@ -75,7 +76,7 @@ async def _priced(
         return [], ()
     quoted = CostQuoted(attempt=step.attempt, estimate=quote)
     try:
-        reserved = await requoted(hands.journal, hands.budget, at.job_id, at.job, quote)
+        reserved = await requoted(hands.journal, hands.caps(), at.job_id, at.job, quote)
     except BudgetExceeded as refused:
         return [quoted, JobFailed(attempt=step.attempt, error=refused.body())], ()
     return [quoted], reserved
@@ -95,7 +96,7 @@ def _submitted(attempt: int, outcome: SubmitOutcome, now_us: int) -> JobEvent:
             return JobFailed(attempt=attempt, error=error)
         case Deferred(reason=reason, retry_after_s=hint):
             wait = hint if hint is not None else DEFER_S
-            return SubmissionDeferred(reason=reason, not_before_us=now_us + int(wait * 1_000_000))
+            return SubmissionDeferred(reason=reason, not_before_us=wait_until(now_us, wait))
         case Ambiguous(reason=reason):
             return SubmissionUnknown(attempt=attempt, reason=reason, searchable=True)
 

@@ -6,20 +6,24 @@ after a crash the loops start again from the log. Polls are paced per provider; 
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
 import anyio
 from anyio.abc import TaskGroup
 
 from genomed.daemon.carrying import finish, look_up, poll, submit
-from genomed.daemon.journal import Journal
+from genomed.daemon.job_watch import JobWatch, bound_to
+from genomed.daemon.journal import Journal, Subscription
+from genomed.daemon.metrics import ProviderMetrics
 from genomed.daemon.polling import Pace, wait_s
 from genomed.daemon.question_gate import QuestionGate
 from genomed.daemon.rounds import Round
 from genomed.daemon.sending import check_upload, prepare_upload, send_upload
 from genomed.daemon.slots import Slots
+from genomed.daemon.spans import NO_SPANS, Spans
 from genomed.daemon.standing import Hands, Standing, failure, record, standing
+from genomed.entities.configuration_events import DaemonConfigured
 from genomed.entities.decisions import (
     AskToCancel,
     AskToPause,
@@ -75,7 +79,7 @@ OPEN_JOBS = "SELECT job_id FROM jobs WHERE status NOT IN ('succeeded', 'failed',
 
 
 class Courier:
-    """intervals: seconds between polls by provider; default_interval_s for the others."""
+    """interval_s: seconds between polls of a provider, asked anew each time. following: null until open jobs are."""
 
     def __init__(
         self,
@@ -83,16 +87,18 @@ class Courier:
         journal: Journal,
         *,
         slots: Mapping[str, int],
-        intervals: Mapping[str, float],
-        default_interval_s: float,
-        questions: int,
+        interval_s: Callable[[str], float],
+        questions: Callable[[], int],
+        spans: Spans = NO_SPANS,
     ) -> None:
         self._hands = hands
         self._journal = journal
         self._slots = Slots(slots)
-        self._intervals = intervals
-        self._default_interval_s = default_interval_s
-        self._gate = QuestionGate(at_once=questions, now_us=hands.now_us)
+        self._interval_s = interval_s
+        self.metrics = ProviderMetrics()
+        self.following: Subscription | None = None
+        self._watch = JobWatch(journal, spans, self.metrics)
+        self._gate = QuestionGate(at_once=questions, now_us=hands.now_us, asked=self.metrics.questions)
         self._rounds: dict[str, Round] = {}
 
     async def run(self) -> None:
@@ -100,10 +106,13 @@ class Courier:
         async with anyio.create_task_group() as tasks:
             position = self._journal.head().position
             await self._adopt_open_jobs(tasks)
-            subscription = self._journal.subscribe(position)
+            self.following = subscription = self._journal.subscribe(position)
             while True:
                 for envelope in await subscription.next():
                     kind, _, job_id = envelope.stream.partition("/")
+                    if isinstance(envelope.event, DaemonConfigured):  # slots and paces may be others now
+                        for followed in self._rounds.values():
+                            followed.ring()
                     if kind != "job":
                         continue
                     if isinstance(envelope.event, JobCreated | ResumeRequested | RetryRequested):
@@ -144,7 +153,7 @@ class Courier:
         if job_id in self._rounds:
             self._ring(job_id)
             return
-        self._rounds[job_id] = Round(self._default_interval_s)
+        self._rounds[job_id] = Round()
         tasks.start_soon(self._follow_to_the_end, job_id)
 
     def _ring(self, job_id: str) -> None:
@@ -161,10 +170,12 @@ class Courier:
                 followed.bell = anyio.Event()
                 continue
             followed.pace = Pace(
-                interval_s=self._intervals.get(at.job.provider, self._default_interval_s),
+                interval_s=self._interval_s(at.job.provider),
                 troubles=followed.pace.troubles,
             )
-            await self._turn(at, followed)
+            with bound_to(at):
+                await self._turn(at, followed)
+        await self._watch.ended(at)
         followed.tell(followed.wanted)
         del self._rounds[job_id]
         self._let_go(at)
@@ -177,7 +188,8 @@ class Courier:
             await followed.listen(quiet_s)  # a ring is heard: a cancel may need no provider
             return
         try:
-            await self._carry_out(at, step, followed)
+            async with self._watch.step(at, step):
+                await self._carry_out(at, step, followed)
             followed.defects = 0
         except StreamConflict:
             return

@@ -6,15 +6,18 @@ itself when its hours are over. A network error ends nothing: while it may cost,
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import assert_never
 
 import anyio
 from anyio.abc import TaskGroup
 
 from genomed.daemon.journal import Journal
+from genomed.daemon.logs import bound
+from genomed.daemon.metrics import ProviderMetrics
 from genomed.daemon.polling import Pace, wait_s
 from genomed.daemon.rounds import Round
+from genomed.entities.clock_jumps import wait_until
 from genomed.entities.deployment import (
     Deploy,
     Deployment,
@@ -96,7 +99,7 @@ class At:
 
 
 class Deployments:
-    """intervals: seconds between looks by provider; default_interval_s for the others."""
+    """interval_s: seconds between looks of a provider, asked anew each time."""
 
     def __init__(
         self,
@@ -104,15 +107,14 @@ class Deployments:
         provider_of: Callable[[str], Provider],
         *,
         now_us: Callable[[], int],
-        intervals: Mapping[str, float],
-        default_interval_s: float,
+        interval_s: Callable[[str], float],
     ) -> None:
         self._journal = journal
         self._provider_of = provider_of
         self._now_us = now_us
-        self._intervals = intervals
-        self._default_interval_s = default_interval_s
+        self._interval_s = interval_s
         self._rounds: dict[str, Round] = {}
+        self.metrics = ProviderMetrics()
 
     async def run(self) -> None:
         """Until cancelled. Every open deployment has its loop; new ones get theirs as the log grows."""
@@ -133,7 +135,7 @@ class Deployments:
 
     def _follow(self, tasks: TaskGroup, deployment_id: str) -> None:
         if deployment_id not in self._rounds:
-            self._rounds[deployment_id] = Round(self._default_interval_s)
+            self._rounds[deployment_id] = Round()
             tasks.start_soon(self._follow_to_the_end, deployment_id)
 
     async def _follow_to_the_end(self, deployment_id: str) -> None:
@@ -142,9 +144,10 @@ class Deployments:
             at = await self._at(deployment_id)
             if at.deployment.terminal:
                 break
-            interval_s = self._intervals.get(at.provider, self._default_interval_s)
+            interval_s = self._interval_s(at.provider)
             followed.pace = Pace(interval_s=interval_s, troubles=followed.pace.troubles)
-            await self._turn(at, followed)
+            with bound(deployment=deployment_id, provider=at.provider):
+                await self._turn(at, followed)
         del self._rounds[deployment_id]
 
     async def _turn(self, at: At, followed: Round) -> None:
@@ -155,9 +158,12 @@ class Deployments:
         except StreamConflict:
             return
         except (Transient, Capacity) as error:
+            self.metrics.errors[at.provider, error.kind.value] += 1
             log.warning("provider trouble deployment=%s provider=%s error=%s", at.deployment_id, at.provider, error)
             await self._wait_out(followed, error.retry_after_s if isinstance(error, Transient) else None)
         except Exception as error:
+            kind = error.kind if isinstance(error, GenomeError) else ErrorKind.INTERNAL
+            self.metrics.errors[at.provider, kind.value] += 1
             log.exception("deployment in trouble deployment=%s", at.deployment_id)
             await self._trouble(at.deployment_id, error)
             await self._wait_out(followed, None)
@@ -296,7 +302,7 @@ def _answered(outcome: SubmitOutcome, now_us: int) -> DeploymentEvent:
             return DeploymentFailed(error=error)
         case Deferred(reason=reason, retry_after_s=hint):
             wait = hint if hint is not None else DEFER_S
-            return DeploymentDeferred(reason=reason, not_before_us=now_us + int(wait * 1_000_000))
+            return DeploymentDeferred(reason=reason, not_before_us=wait_until(now_us, wait))
         case Ambiguous(reason=reason):
             return DeploymentUnknown(reason=reason, searchable=True)
         case _:

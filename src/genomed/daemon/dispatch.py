@@ -15,13 +15,18 @@ from msgspec import Struct
 from genomed import commands
 from genomed.commands.context import Caller, CommandModule, Context, Decided
 from genomed.daemon.access import demand
+from genomed.daemon.access_gate import Gate
 from genomed.daemon.journal import Journal
+from genomed.daemon.logs import bind, bound, request_id
+from genomed.daemon.metrics import UNKNOWN, CommandMetrics
 from genomed.daemon.redaction import without_secrets
+from genomed.daemon.spans import NO_SPANS, Spans
 from genomed.entities.checking import convert
 from genomed.entities.envelope import Cause, Head, Receipt
 from genomed.entities.errors import (
     Conflict,
     ErrorBody,
+    Forbidden,
     GenomeError,
     Internal,
     InvalidRequest,
@@ -39,6 +44,9 @@ only newcomers can overtake them again, each of them once: under honest load two
 
 MAX_KEY = 256
 
+SUBJECTS = {"persona": "persona_id", "job": "job_id", "provider": "provider"}
+"""What log lines of a command carry -> the field of its params."""
+
 
 class Reply(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What every door answers: a result or an error, and where the log stood. result: already JSON."""
@@ -52,7 +60,7 @@ class Reply(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
 class Dispatch:
     """context: makes what a command may use, for this caller and these params as they came.
 
-    redact: takes secrets out of what is said of a failure.
+    redact: takes secrets out of what is said of a failure. gate: who may ask for what of whose.
     """
 
     def __init__(
@@ -61,17 +69,41 @@ class Dispatch:
         context: Callable[[Caller, dict[str, object]], Context],
         *,
         redact: Callable[[str], str] = str,
+        spans: Spans = NO_SPANS,
+        gate: Gate | None = None,
     ) -> None:
         self._journal = journal
+        self.gate = gate or Gate(journal)
+        self._spans = spans
         self._redact = redact
         self._context = context
         self._running: dict[str, anyio.Event] = {}
         self._line = anyio.Lock()
+        self.metrics = CommandMetrics()
 
     async def execute(self, name: str, params: object, *, caller: Caller, key: str | None = None) -> Reply:
         """Never raises but for cancellation: a failure is a reply."""
+        known = name if _module(name) is not None else UNKNOWN
+        outcome, began = "cancelled", self.metrics.began()
+        try:
+            with (
+                bound(command=known, command_id=key or request_id(), actor=caller.actor),
+                self._spans.command(known, caller.actor, caller.traceparent) as span,
+            ):
+                if span.traceparent != caller.traceparent:
+                    caller = msgspec.structs.replace(caller, traceparent=span.traceparent)
+                reply = await self._answer(name, params, caller, key)
+                outcome = span.outcome = _outcome(reply)
+            return reply
+        finally:
+            self.metrics.ended(known, outcome, began)
+
+    async def _answer(self, name: str, params: object, caller: Caller, key: str | None) -> Reply:
         try:
             return await self._execute(name, params, caller, key)
+        except Forbidden as error:
+            await self.gate.refusals.note(error, actor=caller.actor, command=name)
+            return self._refused(error)
         except GenomeError as error:
             return self._refused(error)
         except Exception:
@@ -83,11 +115,14 @@ class Dispatch:
         demand(caller, module.ROLE, module.NAME)
         given = _given(params)
         typed = convert(given, module.Params)
+        await self.gate.demand(caller, module, given)
+        bind(**_subjects(typed))
+        context = self._context(caller, given)
         if key is None:
-            return await self._run(module, typed, self._context(caller, given), receipt=None)
+            return await self._run(module, typed, context, receipt=None)
         if not 0 < len(key) <= MAX_KEY:
             raise InvalidRequest(f"an idempotency key has 1 to {MAX_KEY} characters", field="idempotencyKey")
-        return await self._run_once(module, typed, self._context(caller, given), f"{caller.actor}:{key}")
+        return await self._run_once(module, typed, context, f"{context.caller.actor}:{key}")
 
     async def _run_once(self, module: CommandModule, params: Struct, context: Context, key: str) -> Reply:
         """The same key twice at once: the second waits for the first, then replays it."""
@@ -148,7 +183,11 @@ class Dispatch:
         if receipt is not None:
             receipt = msgspec.structs.replace(receipt, reply=msgspec.json.encode(decided.result))
         if decided.writes or receipt is not None:
-            cause = Cause(actor=caller.actor, command_id=receipt.key if receipt else None)
+            cause = Cause(
+                actor=caller.actor,
+                command_id=receipt.key if receipt else None,
+                correlation_id=caller.traceparent,
+            )
             await self._journal.append(decided.writes, cause=cause, receipt=receipt, blobs=decided.blobs)
 
     def _answered(self, result: object) -> Reply:
@@ -158,11 +197,28 @@ class Dispatch:
         return Reply(error=without_secrets(error.body(), self._redact), head=self._journal.head())
 
 
-def _found(name: str) -> CommandModule:
+def _module(name: str) -> CommandModule | None:
     module = commands.command(name) if name.startswith("genome/") else None
-    if module is None or name != module.NAME:
+    return module if module is not None and name == module.NAME else None
+
+
+def _outcome(reply: Reply) -> str:
+    if isinstance(reply.error, ErrorBody):
+        return reply.error.kind.value
+    return "replayed" if reply.replayed else "ok"
+
+
+def _found(name: str) -> CommandModule:
+    module = _module(name)
+    if module is None:
         raise NotFound(f"there is no command {name!r}", remedy="list them with genome/help")
     return module
+
+
+def _subjects(params: Struct) -> dict[str, str | None]:
+    """What a checked request is about, where it says so: ids and names, never a text."""
+    found = {name: getattr(params, field, None) for name, field in SUBJECTS.items()}
+    return {name: value if isinstance(value, str) else None for name, value in found.items()}
 
 
 def _given(params: object) -> dict[str, object]:

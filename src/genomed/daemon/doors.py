@@ -3,30 +3,50 @@
 import anyio
 from aiohttp import web
 
+from genomed.daemon.assembly import Parts, now_us
 from genomed.daemon.bus_door import BusDoor
 from genomed.daemon.dispatch import Dispatch
 from genomed.daemon.event_door import EventDoor
+from genomed.daemon.event_feed import EventFeed
 from genomed.daemon.event_view import EventEncoder
 from genomed.daemon.http_door import HttpDoor
 from genomed.daemon.journal import Journal
+from genomed.daemon.live_settings import LiveSettings
+from genomed.daemon.metrics_scrape import Sources
+from genomed.daemon.observation_door import ObservationDoor
+from genomed.daemon.openapi import OpenApiDoor
+from genomed.daemon.reception import Reception
 from genomed.daemon.settings import Settings
+from genomed.daemon.tcp_door import TcpGuard, TokenReader
 
 
-def doors(settings: Settings, journal: Journal, dispatch: Dispatch, stopping: anyio.Event) -> web.Application:
-    """stopping: set when open streams are to end."""
-    limits = settings.limits
-    application = web.Application(client_max_size=limits.body_bytes)
-    door = HttpDoor(dispatch, journal, settings.access.roles, body_bytes=limits.body_bytes)
+def doors(
+    settings: Settings,
+    journal: Journal,
+    dispatch: Dispatch,
+    stopping: anyio.Event,
+    *,
+    parts: Parts | None = None,
+    reception: Reception | None = None,
+    live: LiveSettings | None = None,
+    secrets: TokenReader | None = None,
+) -> web.Application:
+    """stopping: set when open streams are to end. parts, reception: what /metrics and /readyz tell of; without parts
+    there are none. live: where the settings can be read anew. secrets: what reads the token of the door on TCP.
+    """
+    live = live or LiveSettings(settings)
+    body_bytes = settings.limits.body_bytes
+    application = web.Application(client_max_size=body_bytes)
+    door = HttpDoor(dispatch, journal, body_bytes=body_bytes)
+    application.middlewares.append(TcpGuard(door, settings.access.tcp, secrets).guard)
     encoder = EventEncoder()
-    events = EventDoor(door, journal, encoder, heartbeat_s=limits.idle_heartbeat_s, stopping=stopping)
-    bus = BusDoor(
-        door,
-        dispatch,
-        journal,
-        encoder,
-        body_bytes=limits.body_bytes,
-        batch=limits.bus_batch,
-        stopping=stopping,
-    )
-    application.add_routes([*door.routes(), *events.routes(), *bus.routes(), door.last_route()])
+    events = EventDoor(door, journal, EventFeed(journal, encoder, dispatch.gate.owners), live.limits, stopping)
+    bus = BusDoor(door, dispatch, journal, encoder, live.limits, stopping)
+    watched: list[web.RouteDef] = []
+    if parts is not None:
+        subscribers = {"events": events.subscribers, "bus": bus.subscribers}
+        sources = Sources(journal=journal, parts=parts, subscribers=subscribers, reception=reception, now_us=now_us)
+        watched = ObservationDoor(door, sources).routes()
+    described = OpenApiDoor(door).routes()
+    application.add_routes([*door.routes(), *described, *events.routes(), *bus.routes(), *watched, door.last_route()])
     return application

@@ -13,8 +13,12 @@ EventRow = tuple[int, str, int, str, int, str, str | None, str | None, int | Non
 
 COLUMNS = "pos, stream, version, type, schema, event_id, cmd_id, corr_id, cause_pos, actor, at_us"
 INSERT_EVENT = f"INSERT INTO events({COLUMNS}, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
-SELECT_EVENTS = f"SELECT {COLUMNS}, CAST(data AS BLOB), hash FROM events"  # noqa: S608 - constants
-"""data as bytes: a damaged row must not keep its neighbours from being read."""
+SELECT_EVENTS = (
+    "SELECT pos, coalesce(CAST(stream AS TEXT), ''), coalesce(CAST(version AS INTEGER), 0), "
+    "coalesce(CAST(type AS TEXT), ''), coalesce(CAST(schema AS INTEGER), 0), event_id, cmd_id, corr_id, cause_pos, "
+    "actor, at_us, coalesce(CAST(data AS BLOB), x''), coalesce(CAST(hash AS BLOB), x'') FROM events"
+)
+"""Every column of its type, whatever a damaged row holds: it must not keep its neighbours from being read."""
 
 log = logging.getLogger(__name__)
 

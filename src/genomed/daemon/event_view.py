@@ -14,10 +14,14 @@ from genomed.entities.wire import ToldEvent
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Which events: types by shell-style patterns (none: all), of one stream or of any."""
+    """Which events: types by shell-style patterns (none: all), of one stream or of any.
+
+    personas: whose streams alone the subscriber may see; null: of all. Whose a stream is, `access_owners` knows.
+    """
 
     patterns: tuple[str, ...] = ()
     stream: str | None = None
+    personas: frozenset[str] | None = None
 
     def takes(self, envelope: Envelope) -> bool:
         if self.stream is not None and envelope.stream != self.stream:

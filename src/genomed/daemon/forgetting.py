@@ -24,7 +24,8 @@ from genomed.entities.forget_events import ForgetCarriedOut, ForgetRequested, Ro
 from genomed.entities.forgetting import Forgetting
 from genomed.entities.interaction import Interaction
 from genomed.entities.layer import Layer
-from genomed.entities.ports import Forgetful, Provider
+from genomed.entities.leftovers_port import Forgetful
+from genomed.entities.ports import Provider
 from genomed.entities.recipe import Run
 from genomed.entities.review import Item
 

@@ -2,19 +2,20 @@
 
 import logging
 import os
-from collections.abc import Mapping
+import socket
 from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
 
-from genomed import __version__
+from genomed import __version__, commands
 from genomed.commands.context import Caller
-from genomed.daemon.access import caller_of, peer_uid
+from genomed.daemon.access import Credentials, bearer, peer_of
 from genomed.daemon.dispatch import Dispatch, Reply
 from genomed.daemon.journal import Journal
+from genomed.daemon.spans import traced
+from genomed.entities.access_token import token_digest
 from genomed.entities.errors import ErrorKind, Forbidden, GenomeError, InvalidRequest, NotFound, Problem
-from genomed.entities.types import Role
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +38,20 @@ STATUS: dict[ErrorKind, HTTPStatus] = {
 
 RETRY_AFTER_S = 1
 
+OTHER_DOORS = ("events", "bus", "healthz", "readyz", "metrics")
+
+TCP_ADMIN = web.RequestKey("tcp_admin", bool)
+"""Set on a request by the guard of the TCP door, once it showed that door's own token."""
+
 
 class HttpDoor:
     """body_bytes: the largest request, which aiohttp enforces and we explain."""
 
-    def __init__(self, dispatch: Dispatch, journal: Journal, roles: Mapping[str, Role], *, body_bytes: int) -> None:
+    def __init__(self, dispatch: Dispatch, journal: Journal, *, body_bytes: int) -> None:
         self._body_bytes = body_bytes
         self._dispatch = dispatch
         self._journal = journal
-        self._roles = roles
+        self.gate = dispatch.gate
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/genome/{command}", self.command), web.get("/healthz", self.health)]
@@ -54,33 +60,46 @@ class HttpDoor:
         """Everything else, in our own words; to be added after all other routes."""
         return web.route("*", "/{elsewhere:.*}", self.elsewhere)
 
-    def caller(self, request: web.Request) -> Caller:
-        """Raises Forbidden for a peer without a role or a connection without a peer."""
+    def credentials(self, request: web.Request) -> Credentials:
+        """What the request shows of whoever sent it. Raises Forbidden when the connection is gone."""
         transport = request.transport
         if transport is None:
             raise Forbidden("the connection is gone")
-        return caller_of(peer_uid(transport.get_extra_info("socket")), self._roles)
+        connection: socket.socket = transport.get_extra_info("socket")
+        token = bearer(request.headers.get("Authorization"))
+        digest = None if token is None else token_digest(token)
+        if connection.family != socket.AF_UNIX:
+            peer = transport.get_extra_info("peername")
+            admin = request.get(TCP_ADMIN, False)
+            return Credentials(peer=None, remote=f"tcp:{peer[0]}" if peer else "tcp", token=digest, tcp_admin=admin)
+        groups = self.gate.doorkeeper.rules.groups_matter
+        return Credentials(peer=peer_of(connection, groups=groups), token=digest)
+
+    async def caller(self, request: web.Request, command: str) -> Caller:
+        """Raises Forbidden for a peer without a role, for a token that does not hold, or without a peer."""
+        return await self.gate.caller(self.credentials(request), command=command)
 
     async def command(self, request: web.Request) -> web.Response:
+        name = f"genome/{request.match_info['command']}"
         try:
-            caller = self.caller(request)
+            caller = await self.caller(request, known(name))
             params = decoded(await request.read())
         except web.HTTPRequestEntityTooLarge:
             return self.refused(too_large(self._body_bytes), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         except GenomeError as error:
             return self.refused(error)
-        name = f"genome/{request.match_info['command']}"
         key = request.headers.get("Idempotency-Key")
+        caller = traced(caller, request.headers.get("traceparent"))
         return answered(await self._dispatch.execute(name, params, caller=caller, key=key))
 
     async def health(self, _: web.Request) -> web.Response:
-        stopped = self._journal.stopped()
+        read_only = self._journal.read_only()
         body = {
-            "ok": stopped is None,
+            "ok": read_only is None,
             "version": __version__,
             "pid": os.getpid(),
             "head": self._journal.head(),
-            "readOnly": stopped,
+            "readOnly": read_only,
         }
         return json_response(msgspec.json.encode(body), HTTPStatus.OK)
 
@@ -88,12 +107,24 @@ class HttpDoor:
         return self.refused(
             NotFound(
                 f"{request.method} {request.path} leads nowhere",
-                remedy="there are POST /genome/<command>, GET /events, GET /bus and GET /healthz",
+                remedy="there are POST /genome/<command>, GET /events, /bus, /healthz, /readyz and /metrics",
             )
         )
 
     def refused(self, error: GenomeError, status: HTTPStatus | None = None) -> web.Response:
         return answered(Reply(error=error.body(), head=self._journal.head()), status)
+
+
+def wish(request: web.Request) -> str:
+    """What a request is for, by the name under which its refusal is counted."""
+    first, _, rest = request.path.strip("/").partition("/")
+    return known(f"genome/{rest}") if first == "genome" else first if first in OTHER_DOORS else "unknown"
+
+
+def known(command: str) -> str:
+    """A name that a stranger made up is none."""
+    module = commands.command(command)
+    return "unknown" if module is None else module.NAME
 
 
 def decoded(body: bytes) -> object:

@@ -4,8 +4,10 @@ Knows its parts and the order in which they start and stop. Appending is the wri
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiosqlite
@@ -13,14 +15,19 @@ import anyio
 import anyio.to_thread
 
 from genomed.daemon.anchor import Anchor, anchored_head
-from genomed.daemon.journal_file import ANCHOR_FILE, DATABASE_FILE, open_writer, prepare_folder
+from genomed.daemon.ballast import Ballast
+from genomed.daemon.disk_refusals import disk_told
+from genomed.daemon.house_backup import Manifest, back_up
+from genomed.daemon.journal_file import ANCHOR_FILE, DATABASE_FILE, WritingConnection, open_writer, prepare_folder
 from genomed.daemon.journal_plan import EncodedEvent, EncodedWrite, Ticket
 from genomed.daemon.journal_reader import Reader
-from genomed.daemon.journal_start import checked_head
+from genomed.daemon.journal_space import Space
+from genomed.daemon.journal_start import anchored_events, checked_head, refuse_new_log
 from genomed.daemon.journal_tail import Tail
 from genomed.daemon.journal_writer import Writer
 from genomed.daemon.log_export import ExportSummary, backup_database, export_log
 from genomed.daemon.log_verify import verify_log
+from genomed.daemon.metrics import AppendMetrics
 from genomed.daemon.owner_lock import owner_lock
 from genomed.daemon.projector import Projector
 from genomed.daemon.read_model_port import ReadModels
@@ -28,7 +35,7 @@ from genomed.daemon.rebuild import rebuilding_statements, refresh_read_models
 from genomed.daemon.redaction import Redaction, without_secrets
 from genomed.daemon.stream_cache import StreamCache
 from genomed.entities.envelope import Appended, Blob, Cause, Envelope, Head, Receipt, Write
-from genomed.entities.errors import Internal, InvalidRequest
+from genomed.entities.errors import GenomeError, Internal, InvalidRequest
 from genomed.entities.event_codec import as_read, encode, schema_of, type_of
 from genomed.entities.events import Event
 from genomed.entities.journal_port import Loaded, SideWrite, SqlValue
@@ -37,6 +44,7 @@ from genomed.entities.log_report import VerifyReport
 EVENT_MAX_BYTES = 64 * 1024
 STREAM_NAME_MAX = 512
 
+DISCARD_ANSWERS = "DELETE FROM receipts WHERE at_us < ? AND name = ?"
 ERASE_BLOB = "UPDATE blobs SET body = NULL, erased_us = ? WHERE sha256 = ? AND body IS NOT NULL"
 
 log = logging.getLogger(__name__)
@@ -124,6 +132,10 @@ class Journal:
         now_us = self._now_us()
         await self._writer.exclusive("erase", [(ERASE_BLOB, [(now_us, one) for one in hashes])], scrub=True)
 
+    async def discard_answers(self, before_us: int, commands: Sequence[str]) -> None:
+        """The kept answers of these commands from before a moment: their keys are new again."""
+        await self._writer.exclusive("discard", [(DISCARD_ANSWERS, [(before_us, one) for one in commands])])
+
     async def receipt(self, key: str) -> Receipt | None:
         return await self._reader.receipt(key)
 
@@ -134,16 +146,50 @@ class Journal:
         return self._tail.head
 
     async def anchored(self) -> Head | None:
-        """The head that the anchor file vouches for now; None where it is absent or spoiled."""
-        return await anyio.to_thread.run_sync(anchored_head, self._data_dir / ANCHOR_FILE)
+        """The head that the anchor file vouches for now; None where it is absent or spoiled, or no file can be read."""
+        try:
+            return await anyio.to_thread.run_sync(anchored_head, self._data_dir / ANCHOR_FILE)
+        except OSError:
+            return None
 
     def stopped(self) -> str | None:
         """Why the journal takes no more writes; None while it does."""
         return self._writer.stopped
 
+    def short_of_space(self) -> str | None:
+        """Why commands are refused until there is space; None while they are not."""
+        return self._writer.space.short
+
+    def read_only(self) -> str | None:
+        """Why commands are refused now, for whichever reason; None while they are taken."""
+        return self.stopped() or self.short_of_space()
+
     def commits(self) -> int:
         """Transactions since the opening."""
         return self._writer.commits
+
+    @property
+    def metrics(self) -> AppendMetrics:
+        return self._writer.metrics
+
+    def waiting(self) -> int:
+        """Appends that wait for the writer."""
+        return self._writer.waiting
+
+    async def wal_bytes(self) -> int:
+        """Size of the write-ahead log's file, which is used again from its start after a checkpoint."""
+        try:
+            return (await anyio.Path(self._data_dir / f"{DATABASE_FILE}-wal").stat()).st_size
+        except FileNotFoundError:
+            return 0
+
+    def progress(self) -> int:
+        """Statements that the writing connection has carried out; grows also within a long transaction."""
+        return self._writer.progress
+
+    async def answers(self) -> None:
+        """Returns once the writer had its turn and its thread has answered. Unbounded, as a slow disk is."""
+        await self._writer.answers()
 
     async def rebuild(self) -> None:
         """Drop the read models and states and make them anew from the log. Appends wait meanwhile."""
@@ -159,6 +205,10 @@ class Journal:
     async def backup(self, destination: Path) -> None:
         """A copy as of one commit, in one file that did not exist before."""
         await backup_database(self._data_dir, destination)
+
+    async def back_up(self, destination: Path, *, checkpoints: bool) -> Manifest:
+        """A copy of the whole data folder that this log is in. checkpoints: of trainings, too."""
+        return await back_up(self._data_dir, destination, now_us=self._now_us(), checkpoints=checkpoints)
 
     def _encoded(self, write: Write) -> EncodedWrite:
         stream = write.stream
@@ -200,6 +250,19 @@ class Subscription:
         return envelopes
 
 
+@dataclass(frozen=True, kw_only=True)
+class JournalKinds:
+    """The classes that a journal is made of: so that failpoints can put their own in their place."""
+
+    journal: type[Journal] = Journal
+    connection: type[WritingConnection] = WritingConnection
+    anchor: type[Anchor] = Anchor
+    tail: type[Tail] = Tail
+
+
+PLAIN_JOURNAL = JournalKinds()
+
+
 @asynccontextmanager
 async def open_journal(
     data_dir: Path,
@@ -209,28 +272,29 @@ async def open_journal(
     new_event_id: Callable[[], str],
     accept_loss: bool = False,
     redaction: Redaction | None = None,
+    kinds: JournalKinds = PLAIN_JOURNAL,
+    ballast_bytes: int = 0,
 ) -> AsyncIterator[Journal]:
     """The journal of `data_dir`, made when there is none, with its writer running. Leaving the block drains the queue.
 
-    redaction: as the journal's.
+    redaction: as the journal's. ballast_bytes: kept for a full disk, see `Ballast`.
 
-    Raises FolderOwned; LogLossSuspected or LogDamaged unless accept_loss, which takes the log as it is now for the
-    whole of it; NewerLog.
+    Raises FolderOwned; DiskRefuses; NewerLog; LogLossSuspected or LogDamaged unless accept_loss, which takes the log as
+    it is now for the whole of it.
     """
     async with AsyncExitStack() as stack:
-        await anyio.to_thread.run_sync(lambda: data_dir.mkdir(mode=0o700, parents=True, exist_ok=True))
-        stack.enter_context(owner_lock(data_dir, now_us=now_us()))
-        await anyio.to_thread.run_sync(prepare_folder, data_dir)
+        space = Space(Ballast(data_dir, ballast_bytes))
         projector = Projector(read_models)
-        connection = await open_writer(data_dir / DATABASE_FILE, log_id=new_event_id(), now_us=now_us())
-        stack.push_async_callback(_close, connection)
-        reader = await Reader.open(data_dir / DATABASE_FILE, projector)
-        stack.push_async_callback(reader.close)
-        head = await checked_head(data_dir, connection, reader, accept_loss=accept_loss)
-        await refresh_read_models(data_dir, connection, reader, projector)
-        anchor = await anyio.to_thread.run_sync(Anchor.open, data_dir / ANCHOR_FILE)
-        stack.callback(anchor.close)
-        tail, cache = Tail(head), StreamCache()
+        with disk_told(data_dir):
+            await anyio.to_thread.run_sync(lambda: data_dir.mkdir(mode=0o700, parents=True, exist_ok=True))
+            stack.enter_context(owner_lock(data_dir, now_us=now_us()))
+            await space.prepare()
+            maker = partial(open_writer, log_id=new_event_id(), now_us=now_us(), kind=kinds.connection)
+            connection, reader, head = await _checked(stack, data_dir, projector, maker, accept_loss=accept_loss)
+            await refresh_read_models(data_dir, connection, reader, projector)
+            anchor = await anyio.to_thread.run_sync(kinds.anchor.open, data_dir / ANCHOR_FILE)
+            stack.callback(anchor.close)
+        tail, cache = kinds.tail(head), StreamCache()
         writer = Writer(
             connection,
             wal=data_dir / f"{DATABASE_FILE}-wal",
@@ -238,14 +302,16 @@ async def open_journal(
             reader=reader,
             tail=tail,
             cache=cache,
-            projector=projector,
+            space=space,
             now_us=now_us,
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(writer.run)
+        tasks.start_soon(space.watch)
+        stack.callback(space.close)
         stack.callback(writer.close)
         log.info("journal open position=%d hash=%s", head.position, head.hash)
-        journal = Journal(
+        journal = kinds.journal(
             data_dir,
             writer=writer,
             reader=reader,
@@ -257,6 +323,32 @@ async def open_journal(
         )
         journal.redaction = redaction
         yield journal
+
+
+async def _checked(
+    stack: AsyncExitStack,
+    data_dir: Path,
+    projector: Projector,
+    maker: Callable[..., Awaitable[aiosqlite.Connection]],
+    *,
+    accept_loss: bool,
+) -> tuple[aiosqlite.Connection, Reader, Head]:
+    """The connections, and the head they found to be the anchored one. A refused start changes nothing."""
+    anchored = 0
+    if not accept_loss:
+        await anyio.to_thread.run_sync(refuse_new_log, data_dir)
+        anchored = await anyio.to_thread.run_sync(anchored_events, data_dir)
+    await anyio.to_thread.run_sync(prepare_folder, data_dir)
+    connection = await maker(data_dir / DATABASE_FILE, anchored=anchored)
+    stack.push_async_callback(_close, connection)
+    reader = await Reader.open(data_dir / DATABASE_FILE, projector)
+    stack.push_async_callback(reader.close)
+    try:
+        return connection, reader, await checked_head(data_dir, connection, reader, accept_loss=accept_loss)
+    except GenomeError:
+        # Closed last, it would move the write-ahead log into the file.
+        await _close(connection)
+        raise
 
 
 async def _close(connection: aiosqlite.Connection) -> None:

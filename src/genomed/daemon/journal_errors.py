@@ -3,7 +3,10 @@
 Conflict
 ├── LogLossSuspected   the log is shorter than, or other than, what was anchored outside of it
 └── LogDamaged         the newest events do not hash to what they should
+Capacity
+└── NoSpace            the disk is full; nothing was written, and it works again when there is space
 Internal
+├── DiskRefuses        a start needs the disk, and it is full, read-only, not ours or broken
 ├── JournalStopped     nothing was written and nothing will be, until a restart
 └── OutcomeUnknown     the disk failed in the commit: written or not, nobody knows
 """
@@ -11,7 +14,7 @@ Internal
 import sqlite3
 from enum import Enum, auto
 
-from genomed.entities.errors import Conflict, Internal, Unsupported
+from genomed.entities.errors import Capacity, Conflict, Internal, Unsupported
 
 RESTORE = "restore a backup, or start once with --accept-log-loss to go on from what is left"
 
@@ -26,6 +29,14 @@ class LogDamaged(Conflict):
 
 class NewerLog(Unsupported):
     """A later build wrote this file."""
+
+
+class NoSpace(Capacity):
+    """Nothing was written. The journal goes on by itself when there is space again."""
+
+
+class DiskRefuses(Internal):
+    """Raised at opening: nothing is known to be wrong with the log itself."""
 
 
 class JournalStopped(Internal):

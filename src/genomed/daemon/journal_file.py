@@ -7,15 +7,17 @@ pages otherwise (reference/eventlog.md, section 3). Knows nothing of events.
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import aiosqlite
 
-from genomed.daemon.journal_errors import RESTORE, CommitUnknown, Failure, LogDamaged, NewerLog, failure_of
+from genomed.daemon.journal_errors import RESTORE, CommitUnknown, Failure, LogLossSuspected, NewerLog, failure_of
 from genomed.entities.journal_port import SqlValue
 
 DATABASE_FILE = "journal.db"
+WAL_FILE = "journal.db-wal"
 ANCHOR_FILE = "head.anchor"
 APPLICATION_ID = 0x676E6D64
 """`gnmd`; `file journal.db` shows it."""
@@ -85,10 +87,10 @@ class WritingConnection(sqlite3.Connection):
             self.execute("ROLLBACK")
 
 
-def connect_writer(database: Path) -> aiosqlite.Connection:
+def connect_writer(database: Path, kind: type[WritingConnection] = WritingConnection) -> aiosqlite.Connection:
     return aiosqlite.connect(
         database,
-        factory=WritingConnection,
+        factory=kind,
         isolation_level=None,
         timeout=0,
         cached_statements=CACHED_STATEMENTS,
@@ -139,13 +141,34 @@ def open_snapshot(database: Path) -> sqlite3.Connection:
 
 
 def prepare_folder(folder: Path) -> None:
-    """The folder and the database file exist and belong to their owner alone; SQLite copies the file's mode."""
+    """The folder and the database file exist and belong to their owner alone; SQLite copies the file's mode.
+
+    What a killed process wrote and did not sync is synced: it is about to be read, and then it counts as told.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     database = folder / DATABASE_FILE
-    if not database.exists():
+    if database.exists():
+        for path in (folder / WAL_FILE, database):
+            if path.exists():
+                sync_path(path)
+    else:
         os.close(os.open(database, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with suppress(PermissionError):  # not ours to open: then the operator made the folder
+            sync_path(folder.parent)
     database.chmod(0o600)
+
+
+def sync_path(path: Path) -> None:
+    """What anybody wrote to the file or folder is on the disk.
+
+    Never for a database file that this process has open: closing it here would drop SQLite's locks on it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def statements_of(script: str) -> Iterator[str]:
@@ -172,22 +195,31 @@ def creation_statements(*, log_id: str, now_us: int) -> Iterator[Statement]:
     )
 
 
-async def open_writer(database: Path, *, log_id: str, now_us: int) -> aiosqlite.Connection:
-    """The one writing connection, the file created when it is empty. Raises NewerLog."""
-    connection = await connect_writer(database)
+async def open_writer(
+    database: Path,
+    *,
+    log_id: str,
+    now_us: int,
+    kind: type[WritingConnection] = WritingConnection,
+    anchored: int = 0,
+) -> aiosqlite.Connection:
+    """The one writing connection, the file created when it is empty.
+
+    anchored: how many events there were; with any, an empty file is a loss. Raises NewerLog, LogLossSuspected.
+    """
+    connection = await connect_writer(database, kind)
     try:
         connection.text_factory = readable_text
         empty = not await connection.execute_fetchall("SELECT 1 FROM sqlite_schema LIMIT 1")
         if not empty:
             await _check_version(connection)
+        elif anchored:
+            raise LogLossSuspected(f"the log ends at 0, {anchored} events before its anchor", remedy=RESTORE)
         await connection.execute_fetchall("PRAGMA journal_mode = WAL")
         for pragma in WRITER_PRAGMAS:
             await connection.execute_fetchall(pragma)
         if empty:
             await connection.executemany("create", Transaction(creation_statements(log_id=log_id, now_us=now_us)))
-    except sqlite3.DatabaseError as error:
-        await connection.close()
-        raise LogDamaged(f"{DATABASE_FILE} cannot be opened: {error}", remedy=RESTORE) from error
     except BaseException:
         await connection.close()
         raise

@@ -3,8 +3,9 @@
 Knows SQL and rows. Never writes or checkpoints.
 """
 
+import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -14,6 +15,7 @@ import anyio
 import msgspec
 
 from genomed.daemon.event_rows import SELECT_EVENTS, EventRow, envelope_from
+from genomed.daemon.journal_errors import primary_code
 from genomed.daemon.journal_file import READER_PRAGMAS, Row, connect_reader, readable_text
 from genomed.daemon.projector import Projector
 from genomed.entities.envelope import Envelope, Receipt
@@ -21,17 +23,23 @@ from genomed.entities.errors import Internal
 from genomed.entities.journal_port import Loaded, SqlValue
 
 READERS = 2
+UNREADABLE_CODES = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""CANTOPEN is not here: a process without a free descriptor gets it, too."""
 LOOK_UP = (
     "SELECT asked.value, (SELECT max(version) FROM events WHERE stream = asked.value), states.version, states.state "
     "FROM json_each(?) AS asked LEFT JOIN states ON states.stream = asked.value"
 )
 
+log = logging.getLogger(__name__)
+
 
 class Reader:
     def __init__(self, connections: list[aiosqlite.Connection], projector: Projector) -> None:
         self._connections = connections
-        self._projector = projector
+        self.projector = projector
         self._turn = 0
+        self.told_broken: Callable[[str], None] = log.critical
+        """Told why the file cannot be trusted any more, when a query finds that out."""
 
     @classmethod
     async def open(cls, database: Path, projector: Projector) -> Self:
@@ -61,8 +69,10 @@ class Reader:
         try:
             rows = await self._connections[self._turn].execute_fetchall(sql, tuple(parameters))
         except sqlite3.Error as error:
+            if primary_code(error) in UNREADABLE_CODES:
+                self.told_broken(f"the journal cannot be read: {error}")
             raise Internal(
-                f"the journal cannot be read: {error}", remedy="run verify; restore a backup if it fails"
+                f"the journal cannot be read: {error}", remedy="run genome/log-verify; restore a backup if it fails"
             ) from error
         return list(rows)  # type: ignore[arg-type]  # aiosqlite says sqlite3.Row; without a row_factory they are tuples
 
@@ -84,7 +94,7 @@ class Reader:
         ):
             assert isinstance(stream, str)
             loaded = Loaded(version=int(version or 0), state=None)
-            if loaded.version and self._projector.folds(stream):
+            if loaded.version and self.projector.folds(stream):
                 loaded = await self._stated(stream, loaded.version, state_version, state)
             found[stream] = loaded
         return found
@@ -92,10 +102,10 @@ class Reader:
     async def _stated(self, stream: str, version: int, state_version: SqlValue, state: SqlValue) -> Loaded:
         if state_version == version and isinstance(state, str):
             try:
-                return Loaded(version=version, state=self._projector.decode(stream, state))
+                return Loaded(version=version, state=self.projector.decode(stream, state))
             except msgspec.MsgspecError:
                 pass  # another build's state: the events are the truth
-        return self._projector.fold(await self.stream(stream, after_version=0, limit=version))
+        return self.projector.fold(await self.stream(stream, after_version=0, limit=version))
 
     async def blob(self, sha256: str) -> bytes | None:
         rows = await self.fetch("SELECT body FROM blobs WHERE sha256 = ?", (sha256,))

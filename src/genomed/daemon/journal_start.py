@@ -14,7 +14,7 @@ from genomed.daemon.anchor import anchored_head, replace_anchor
 from genomed.daemon.chain import genesis, link
 from genomed.daemon.event_rows import SELECT_EVENTS, EventRow, header_of
 from genomed.daemon.journal_errors import RESTORE, LogDamaged, LogLossSuspected
-from genomed.daemon.journal_file import ANCHOR_FILE, Transaction
+from genomed.daemon.journal_file import ANCHOR_FILE, DATABASE_FILE, WAL_FILE, Transaction, sync_path
 from genomed.daemon.journal_reader import Reader
 from genomed.daemon.projector import UPSERT_META
 from genomed.entities.envelope import Head
@@ -25,6 +25,23 @@ TRUSTED_FROM_KEY = "tail_trusted_from"
 """Position up to which somebody accepted the log as it is."""
 
 log = logging.getLogger(__name__)
+
+
+def refuse_new_log(data_dir: Path) -> None:
+    """Before SQLite sees the folder: it deletes the write-ahead log of an empty file. Raises LogLossSuspected."""
+    database, wal = data_dir / DATABASE_FILE, data_dir / WAL_FILE
+    if database.exists() and database.stat().st_size:
+        return
+    if wal.exists() and wal.stat().st_size:
+        raise LogLossSuspected(f"{DATABASE_FILE} is gone and its write-ahead log is not", remedy=RESTORE)
+    if events := anchored_events(data_dir):
+        raise LogLossSuspected(f"{DATABASE_FILE} is gone; its anchor tells of {events} events", remedy=RESTORE)
+
+
+def anchored_events(data_dir: Path) -> int:
+    """How many events there were at least, by the anchor; 0 where it tells nothing."""
+    anchored = anchored_head(data_dir / ANCHOR_FILE)
+    return anchored.position if anchored else 0
 
 
 async def checked_head(data_dir: Path, connection: aiosqlite.Connection, reader: Reader, *, accept_loss: bool) -> Head:
@@ -50,6 +67,8 @@ async def checked_head(data_dir: Path, connection: aiosqlite.Connection, reader:
         trusted = (UPSERT_META, [(TRUSTED_FROM_KEY, str(head.position))])
         await connection.executemany("accept", Transaction([trusted]))
     await anyio.to_thread.run_sync(replace_anchor, data_dir / ANCHOR_FILE, head)
+    if doubts:  # else a power cut could bring back the anchor that told of more
+        await anyio.to_thread.run_sync(sync_path, data_dir)
     return head
 
 

@@ -6,29 +6,32 @@ Knows batches, the writing connection and what its failures mean. Publishes afte
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import aiosqlite
 import anyio
 
 from genomed.daemon.anchor import Anchor
+from genomed.daemon.journal_checkpoint import Checkpoints
 from genomed.daemon.journal_errors import (
     STATEMENT_FAILURES,
     CommitUnknown,
     Failure,
     JournalStopped,
+    NoSpace,
     OutcomeUnknown,
     failure_of,
     primary_code,
 )
-from genomed.daemon.journal_file import JOURNAL_SIZE_LIMIT, Statement, Transaction
+from genomed.daemon.journal_file import Statement, Transaction
 from genomed.daemon.journal_plan import Plan, Ticket
 from genomed.daemon.journal_reader import Reader
+from genomed.daemon.journal_space import Space
 from genomed.daemon.journal_tail import Tail
-from genomed.daemon.projector import Projector
+from genomed.daemon.metrics import AppendMetrics
 from genomed.daemon.stream_cache import StreamCache
-from genomed.daemon.wal_gauge import WalGauge
 from genomed.entities.envelope import Appended, Head
 from genomed.entities.errors import Capacity, Conflict, GenomeError, InvalidRequest
 from genomed.entities.journal_port import Loaded
@@ -37,11 +40,6 @@ QUEUE_LIMIT = 1024
 BATCH_APPENDS = 512
 BATCH_BYTES = 1024 * 1024
 """Beyond 100 events per commit nothing is gained (reference/eventlog.md 1.2); these bound one transaction."""
-CHECKPOINT_PAGES = 4000
-"""16 MiB of log between checkpoints: at 1000 pages they took 18 % of the time of a flood of captures, measured."""
-
-BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-
 LOOK_AND_RESTART = "look at the disk, then restart the daemon"
 RESTART_AND_LOOK = "restart the daemon, then look: the same command key answers if it is there"
 
@@ -91,25 +89,29 @@ class Writer:
         reader: Reader,
         tail: Tail,
         cache: StreamCache,
-        projector: Projector,
+        space: Space,
         now_us: Callable[[], int],
     ) -> None:
         self._connection = connection
-        self._wal = wal
         self._anchor = anchor
         self._reader = reader
+        reader.told_broken = self._stop
         self._tail = tail
         self._cache = cache
-        self._projector = projector
+        self._projector = reader.projector
+        self.space = space
         self._now_us = now_us
         self._batches: deque[Batch] = deque()
         self._waiting = 0
         self._work = anyio.Event()
         self._turn = anyio.Lock()
         self._closing = False
-        self._gauge = WalGauge()
+        self._checkpoints = Checkpoints(connection, wal=wal, stop=self._stop)
         self.stopped: str | None = None
         self.commits = 0
+        self.metrics = AppendMetrics()
+        self.progress = 0
+        """Statements carried out, also those of a transaction that still runs."""
 
     async def append(self, ticket: Ticket) -> Appended:
         """Once it is in the queue it will be carried out, whether or not the caller still waits."""
@@ -136,6 +138,11 @@ class Writer:
         self._waiting += 1
         self._work.set()
         return batch
+
+    @property
+    def waiting(self) -> int:
+        """Appends in the queue."""
+        return self._waiting
 
     def _require_open(self) -> None:
         if self.stopped:
@@ -169,9 +176,10 @@ class Writer:
                 await self._commit(batch.tickets)
         finally:
             batch.done.set()
-        if self._gauge.pages() > CHECKPOINT_PAGES and not self.stopped:
+        # Short of space, the log is written over again and again, so that the rest is left to the main file.
+        if (self._checkpoints.due or self.space.short) and not self.stopped:
             async with self._turn:
-                await self._checkpoint()
+                await self._checkpoints.run()
 
     def _abandon(self) -> None:
         """Only a defect leaves batches here: their callers learn that nobody will answer."""
@@ -179,8 +187,11 @@ class Writer:
         while self._batches:
             self._batches.popleft().done.set()
 
-    async def _commit(self, tickets: list[Ticket], *, alone: bool = False) -> None:
-        """Gives every ticket its outcome. alone: after a transaction was refused, to find whose fault it was."""
+    async def _commit(self, tickets: list[Ticket], *, alone: bool = False, again: bool = False) -> None:
+        """Gives every ticket its outcome. alone: after a transaction was refused, to find whose fault it was.
+
+        again: after the disk was full and some space was made.
+        """
         try:
             plan = await self._plan(tickets, alone=alone)
         except GenomeError as error:
@@ -189,7 +200,14 @@ class Writer:
         if not plan.admitted:
             return
         try:
-            await self._transact("append", plan.script(), committed=lambda: self._record(plan.head()))
+            with self.metrics.committing(len(plan.admitted)):
+                await self._transact("append", plan.script(), committed=lambda: self._record(plan.head()))
+        except NoSpace as error:
+            self._cache.forget(plan.streams)
+            if not again and await self._made_space():
+                await self._commit(tickets, alone=alone, again=True)
+            else:
+                self._refuse((ticket for ticket, _ in plan.admitted), error)
         except GenomeError as error:
             self._cache.forget(plan.streams)
             self._refuse(tickets, error)
@@ -203,6 +221,11 @@ class Writer:
         else:
             self._publish(plan)
 
+    async def _made_space(self) -> bool:
+        """The ballast goes; a log that is wholly in the main file is written over, not appended to."""
+        given = await self.space.give_back()
+        return await self._checkpoints.run() or given
+
     async def _plan(self, tickets: list[Ticket], *, alone: bool) -> Plan:
         if self.stopped:
             raise JournalStopped(f"nothing was written: {self.stopped}", remedy=LOOK_AND_RESTART)
@@ -215,7 +238,12 @@ class Writer:
             projector=self._projector,
             now_us=self._now_us,
         )
+        if self.space.short:
+            await self.space.look()
         for ticket in tickets:
+            if not self.space.admits(ticket.cause.actor):
+                ticket.outcome = self.space.refusal()
+                continue
             try:
                 plan.admit(ticket)
             except GenomeError as refusal:
@@ -248,21 +276,35 @@ class Writer:
     ) -> None:
         """All of it durable, or none. Raises Capacity, JournalStopped, OutcomeUnknown or RefusedStatement."""
         try:
-            await self._connection.executemany(label, Transaction(statements, committed=committed))
+            await self._connection.executemany(label, Transaction(self._counted(statements), committed=committed))
         except CommitUnknown as error:
             self._stop(f"the disk failed during a commit: {error}")
             raise OutcomeUnknown(f"written or not, nobody knows: {error}", remedy=RESTART_AND_LOOK) from error
         except STATEMENT_FAILURES as error:
             match failure_of(error):
+                case Failure.FULL if primary_code(error) != sqlite3.SQLITE_FULL:
+                    raise Capacity(f"no memory for the journal: {error}", remedy="ask again in a moment") from error
                 case Failure.FULL:
                     log.warning("no space for the journal label=%s error=%s", label, error)
-                    raise Capacity(f"no space for the journal: {error}", remedy="free some space, ask again") from error
+                    raise NoSpace(f"no space for the journal: {error}", remedy="free some space, ask again") from error
                 case Failure.BROKEN:
                     self._stop(f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}")
                     raise JournalStopped(f"nothing was written: {error}", remedy=LOOK_AND_RESTART) from error
                 case Failure.REFUSED:
                     raise RefusedStatement(error) from error
         self.commits += 1
+
+    def _counted(self, statements: Iterable[Statement]) -> Iterator[Statement]:
+        """In SQLite's thread."""
+        for statement in statements:
+            self.progress += 1
+            yield statement
+
+    async def answers(self) -> None:
+        """Once the writer had a turn and its connection's thread has answered: what the watchdog goes by."""
+        async with self._turn:
+            with suppress(sqlite3.Error):  # an error is an answer; what it means is told where the log is written
+                await self._connection.execute_fetchall("SELECT 1")
 
     def _record(self, head: Head) -> None:
         """In SQLite's thread. The commit stands, whatever becomes of the anchor."""
@@ -277,6 +319,8 @@ class Writer:
             ticket.outcome = type(refusal)(refusal.message, remedy=refusal.remedy)
 
     def _stop(self, reason: str) -> None:
+        if self.stopped:
+            return  # the first reason is the one to look at
         log.critical("journal stopped reason=%s", reason)
         self.stopped = reason
         self._cache.clear()
@@ -286,8 +330,9 @@ class Writer:
             ticket.outcome = landed
         self._cache.put(plan.streams)
         size_bytes = sum(ticket.size_bytes for ticket, _ in plan.admitted)
-        self._gauge.wrote(rows=len(plan.envelopes), size_bytes=size_bytes)
+        self._checkpoints.wrote(rows=len(plan.envelopes), size_bytes=size_bytes)
         self._tail.publish(plan.envelopes, plan.head())
+        self.metrics.saw(plan.envelopes)
 
     async def exclusive(self, label: str, statements: Iterable[Statement], *, scrub: bool = False) -> None:
         """A transaction that appends nothing, between two batches. scrub: leave no trace of old pages in the WAL."""
@@ -296,24 +341,12 @@ class Writer:
             async with self._turn:
                 try:
                     await self._transact(label, statements)
+                except NoSpace:
+                    await self.space.give_back()
+                    raise
                 except RefusedStatement as error:
                     raise error.refusal() from error
                 finally:
                     self._cache.clear()
                 if scrub:
-                    await self._checkpoint("TRUNCATE")
-
-    async def _checkpoint(self, mode: str = "PASSIVE") -> None:
-        try:
-            rows = await self._connection.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
-            ((_, pages, _),) = rows
-            self._gauge.checkpointed(pages)
-            if (await anyio.Path(self._wal).stat()).st_size > JOURNAL_SIZE_LIMIT:
-                # Readers kept the WAL from starting anew; RESTART does so as soon as they let it.
-                await self._connection.execute_fetchall("PRAGMA wal_checkpoint(RESTART)")
-        except sqlite3.Error as error:
-            self._gauge.checkpointed(0)
-            if failure_of(error) is Failure.BROKEN and primary_code(error) not in BUSY_CODES:
-                self._stop(f"checkpoint: {error}")
-            else:
-                log.warning("checkpoint put off mode=%s error=%s", mode, error)
+                    await self._checkpoints.scrub()

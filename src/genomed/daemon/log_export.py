@@ -127,7 +127,7 @@ def _export(data_dir: Path, destination: Path) -> ExportSummary:
         for count, row in enumerate(stored_rows(snapshot), start=1):
             if count % BATCH_EVENTS == 0:
                 anyio.from_thread.check_cancelled()
-            out.write(msgspec.json.encode(_line(row)) + b"\n")
+            out.write(msgspec.json.encode(line_of(row)) + b"\n")
             head = Head(position=row[0], hash=row[12].hex())
         summary = ExportSummary(count=count, head=head)
         out.write(msgspec.json.encode(summary) + b"\n")
@@ -135,7 +135,7 @@ def _export(data_dir: Path, destination: Path) -> ExportSummary:
         return summary
 
 
-def _line(row: EventRow) -> ExportLine:
+def line_of(row: EventRow) -> ExportLine:
     columns = (*row[:11], row[11].decode(errors="replace"), row[12].hex())
     return msgspec.convert(dict(zip(ExportLine.__struct_encode_fields__, columns, strict=True)), ExportLine)
 

@@ -8,11 +8,13 @@ import anyio
 
 from genomed.daemon.courier import Courier
 from genomed.daemon.journal import Journal
+from genomed.daemon.retention import Retention
 from genomed.entities.envelope import Head
 from genomed.entities.errors import Internal, InvalidRequest, Problem
 from genomed.entities.forgetting import Forgetting
 from genomed.entities.job import Job
-from genomed.entities.log_report import VerifyReport
+from genomed.entities.log_report import BackupMade, VerifyReport
+from genomed.entities.retention import Retained
 
 REFRESH_TIMEOUT_S = 20.0
 
@@ -20,15 +22,22 @@ REFRESH_TIMEOUT_S = 20.0
 class DaemonMaintenance:
     """Fulfils commands.context.Maintenance."""
 
-    def __init__(self, journal: Journal, courier: Courier) -> None:
+    def __init__(self, journal: Journal, courier: Courier, retention: Retention) -> None:
         self._journal = journal
         self._courier = courier
+        self._retention = retention
 
     def stopped(self) -> str | None:
         return self._journal.stopped()
 
+    def short_of_space(self) -> str | None:
+        return self._journal.short_of_space()
+
     async def anchored(self) -> Head | None:
         return await self._journal.anchored()
+
+    async def rebuild(self) -> None:
+        await self._journal.rebuild()
 
     async def verify(self) -> VerifyReport:
         return await self._journal.verify()
@@ -42,6 +51,15 @@ class DaemonMaintenance:
         with _writing_to(path):
             await self._journal.backup(Path(path))
         return head
+
+    async def back_up(self, path: str, *, checkpoints: bool) -> BackupMade:
+        with _writing_to(path):
+            made = await self._journal.back_up(Path(path), checkpoints=checkpoints)
+        size_bytes = sum(file.size_bytes for file in made.files)
+        return BackupMade(head=made.head, files=len(made.files), size_bytes=size_bytes)
+
+    async def retain(self, *, dry: bool) -> Retained:
+        return await self._retention.sweep(dry=dry)
 
     async def refresh(self, job_id: str) -> bool:
         return await self._courier.refresh(job_id, timeout_s=REFRESH_TIMEOUT_S)

@@ -1,6 +1,7 @@
 """The presets and prompts that ship with the daemon, and those of its configuration over them. Read once."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 from anyio import Lock, to_thread
@@ -13,18 +14,18 @@ SHIPPED = Path(__file__).with_name("presets.toml")
 
 
 class PresetFile:
-    """Fulfils commands.context.Presets. own: what the operator's configuration adds or replaces."""
+    """Fulfils commands.context.Presets. own: what the operator's configuration adds or replaces, as it is now."""
 
-    def __init__(self, own: Shelf) -> None:
+    def __init__(self, own: Callable[[], Shelf]) -> None:
         self._own = own
-        self._all: Shelf | None = None
+        self._shipped: Shelf | None = None
         self._reading = Lock()
 
     async def shelf(self) -> Shelf:
         async with self._reading:
-            if self._all is None:
-                self._all = (await to_thread.run_sync(shipped)).with_those_of(self._own)
-            return self._all
+            if self._shipped is None:
+                self._shipped = await to_thread.run_sync(shipped)
+            return self._shipped.with_those_of(self._own())
 
 
 def shipped() -> Shelf:

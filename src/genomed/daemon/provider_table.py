@@ -9,27 +9,29 @@ from genomed.entities.ports import Provider, ProviderContext, Secrets
 
 
 class ProviderTable:
-    """Fulfils commands.context.Providers. allowed: the names that the operator allows; None: all there are."""
+    """Fulfils commands.context.Providers. allowed: the names that the operator allows now; None: all."""
 
     def __init__(
         self,
         data_dir: Path,
         *,
         settings: Mapping[str, dict[str, object]],
-        allowed: tuple[str, ...] | None,
+        allowed: Callable[[], tuple[str, ...] | None],
         now_us: Callable[[], int],
         secrets: Secrets,
     ) -> None:
         self._data_dir = data_dir
         self._settings = settings
         # Read from the disk once, not at every poll of every job: what was installed later needs a restart.
-        self._names = tuple(name for name in adapters.provider_names() if allowed is None or name in allowed)
+        self._installed = adapters.provider_names()
+        self._allowed = allowed
         self._now_us = now_us
         self._secrets = secrets
         self._made: dict[str, Provider] = {}
 
     def names(self) -> tuple[str, ...]:
-        return self._names
+        allowed = self._allowed()
+        return tuple(name for name in self._installed if allowed is None or name in allowed)
 
     def complaints(self) -> tuple[str, ...]:
         return adapters.complaints()

@@ -9,12 +9,15 @@ from itertools import chain
 from typing import Protocol
 
 from genomed.daemon.projections import (
+    access,
     datasets,
     drafts,
     experience,
     forgetting,
+    guards,
     interactions,
     recipes,
+    retention,
     reviews,
     self_tasks,
     traces,
@@ -53,6 +56,9 @@ PROJECTIONS: tuple[Projection, ...] = (
     recipes,
     self_tasks,
     traces,
+    access,
+    guards,
+    retention,
 )
 
 

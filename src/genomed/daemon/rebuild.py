@@ -1,4 +1,4 @@
-"""Making the derived tables anew from the log: on demand, and when their definition changed since the last start.
+"""Making the derived tables and every index anew from the log: on demand, and when their definition changed.
 
 Knows which tables are derived and where that is noted. One transaction; readers see the old rows until it commits.
 """
@@ -35,6 +35,7 @@ def _statements(database: Path, projector: Projector, former_tables: list[str]) 
     yield from reset_statements(projector, former_tables=former_tables)
     with closing(open_snapshot(database)) as snapshot:
         yield from rebuild_statements(projector, stored_rows(snapshot))
+    yield "REINDEX", None
 
 
 async def refresh_read_models(

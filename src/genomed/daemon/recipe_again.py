@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from genomed.commands.context import as_text
 from genomed.commands.recipe_view import tally_of
+from genomed.daemon.logs import bound
 from genomed.daemon.recipe_asking import Bill, RunPurse
 from genomed.daemon.recipe_rim import foreign
 from genomed.daemon.recipe_run import ACTOR
@@ -73,7 +74,8 @@ class Regenerations:
             item_id = self._queue.pop(0)
             self._known.discard(item_id)
             try:
-                await self._make_again(item_id)
+                with bound(item=item_id):
+                    await self._make_again(item_id)
             except GenomeError as trouble:
                 log.warning("regeneration cannot go on yet item=%s error=%s", item_id, trouble.message)
                 await anyio.sleep(AGAIN_S)

@@ -62,6 +62,7 @@ class ModelTable:
         self._settings = settings
         self._secrets = secrets
         self._made: dict[str, Model] = {}
+        self._former: list[Model] = []  # somebody may still be asking one whose settings are other ones now
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._settings))
@@ -71,18 +72,22 @@ class ModelTable:
             there = ", ".join(self.names()) or "none"
             raise NotFound(
                 f"there is no model {name!r}; there are: {there}",
-                remedy=f"add a section [models.{name}] to the daemon's configuration, then restart it",
+                remedy=f"add a section [models.{name}] to the daemon's configuration, then reload it",
             )
         return self._settings[name]
 
     def get(self, name: str) -> Model:
         """Raises NotFound."""
         settings = self.settings(name)
-        if name not in self._made:
-            self._made[name] = Model(name, settings, self._secrets)
-        return self._made[name]
+        made = self._made.get(name)
+        if made is None or made.settings != settings:
+            if made is not None:
+                self._former.append(made)
+            made = self._made[name] = Model(name, settings, self._secrets)
+        return made
 
     async def close(self) -> None:
-        made, self._made = self._made, {}
-        for one in made.values():
+        made = [*self._made.values(), *self._former]
+        self._made, self._former = {}, []
+        for one in made:
             await one.client.close()

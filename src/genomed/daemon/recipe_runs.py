@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from genomed.commands.context import as_text
 from genomed.commands.recipe_spending import settled_run
 from genomed.commands.recipe_view import tally_of
+from genomed.daemon.logs import bind
 from genomed.daemon.recipe_again import Regenerations
 from genomed.daemon.recipe_rim import Defect, foreign
 from genomed.daemon.recipe_run import ACTOR, RecipeRun, run_at
@@ -76,9 +77,11 @@ class RecipeRuns:
 
     async def _follow_to_the_end(self, run_id: str) -> None:
         again_s = AGAIN_S
+        bind(run=run_id)
         while True:
             try:
                 run = await run_of(self._shop.journal, run_id)
+                bind(recipe=run.started.recipe, persona=run.started.persona_id)
                 if run.ended is None:
                     await self._write_end(run_id, run, await self._ended(run_id, run))
                 break

@@ -11,8 +11,8 @@ class Round:
     wanted, answered: how many fresh polls were asked for, and how many of these a poll begun later has answered.
     """
 
-    def __init__(self, interval_s: float) -> None:
-        self.pace = Pace(interval_s=interval_s)
+    def __init__(self) -> None:
+        self.pace = Pace(interval_s=0.0)  # before each turn it is the provider's
         self.defects = 0
         self.wanted = 0
         self.answered = 0

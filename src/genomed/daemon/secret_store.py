@@ -1,7 +1,7 @@
 """Secrets by reference: read anew each time they are needed, known afterwards only to be kept out of texts.
 
-`env:NAME`, `cred:NAME` (a systemd credential), `file:/absolute/path` (nobody else's to read). Fulfils ports.Secrets.
-Knows no provider. Its `repr` tells nothing, and a value is kept for one purpose: `redact`.
+`env:NAME`, `cred:NAME` (a systemd credential), `file:/absolute/path` (nobody else's to read), `keyring:SERVICE/NAME`.
+Fulfils ports.Secrets. Knows no provider. Its `repr` tells nothing, and a value is kept for one purpose: `redact`.
 """
 
 import json
@@ -16,8 +16,9 @@ from traceback import format_exception
 from types import TracebackType
 from urllib.parse import quote, quote_plus
 
-from anyio import to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
 
+from genomed.entities.access_token import PREFIX
 from genomed.entities.errors import MissingCredentials
 
 SHORTEST_REDACTED = 6
@@ -25,15 +26,36 @@ SHORTEST_REDACTED = 6
 
 LONGEST_BYTES = 1 << 16
 
+KINDS = "env:NAME, cred:NAME, file:/absolute/path or keyring:SERVICE/NAME"
+
+KEYRING_S = 30.0
+"""A daemon in the background may never get an answer."""
+
+TOKEN = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{20,}}")
+"""A token of ours, whole or cut: known by its form, since nobody keeps its text."""
+
 PLAIN_RUNS = re.compile(r"[A-Za-z0-9_-]+")
 """What no escaping changes."""
 
 
 class SecretStore:
-    """Reads whatever reference it is given: which ones a job may name is decided before (commands.job_building)."""
+    """Reads whatever reference it is given: which ones a job may name is decided before (commands.job_building).
 
-    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+    insecure_keyring: whether a keyring that keeps its secrets in the open will do, as the configuration says now.
+    keyring_s: how long a locked one may take to ask a person.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        insecure_keyring: Callable[[], bool] = lambda: False,
+        keyring_s: float = KEYRING_S,
+    ) -> None:
         self._environment = environment
+        self._insecure_keyring = insecure_keyring
+        self._keyring_s = keyring_s
+        self._keyring_turn = CapacityLimiter(1)  # a person who is asked is asked once
         self._forms: tuple[tuple[str, str], ...] = ()  # (how it may be spelt, reference), longest first
         self._cores: frozenset[bytes] = frozenset()
 
@@ -56,11 +78,11 @@ class SecretStore:
         for form, reference in self._forms:
             if form in text:
                 text = text.replace(form, f"[secret {reference}]")
-        return text
+        return TOKEN.sub("[token]", text) if PREFIX in text else text
 
     def suspects(self, data: bytes) -> bool:
         """Whether a revealed secret may be in it, however it was escaped on the way; quick, for every event."""
-        return any(core in data for core in self._cores)
+        return PREFIX.encode() in data or any(core in data for core in self._cores)
 
     async def _value(self, reference: str) -> str:
         kind, _, name = reference.partition(":")
@@ -74,14 +96,28 @@ class SecretStore:
             case "file":
                 return await to_thread.run_sync(_own_file, Path(name), reference)
             case "keyring":
-                raise MissingCredentials(
-                    f"{reference}: keyrings are not supported", remedy="use env:NAME, cred:NAME or file:/absolute/path"
-                )
+                return await self._keyring(name, reference)
             case _:
                 raise MissingCredentials(
-                    "a secret is named by env:NAME, cred:NAME or file:/absolute/path; what was given is none of these",
+                    f"a secret is named by {KINDS}; what was given is none of these",
                     remedy="give the reference, never the secret itself",
                 )
+
+    async def _keyring(self, name: str, reference: str) -> str:
+        """Whoever is asked to unlock it may be away: then its thread waits on, and we do not."""
+        with move_on_after(self._keyring_s):
+            return await to_thread.run_sync(
+                _from_keyring,
+                name,
+                reference,
+                self._insecure_keyring(),
+                limiter=self._keyring_turn,
+                abandon_on_cancel=True,
+            )
+        raise MissingCredentials(
+            f"{reference}: the keyring did not answer in {self._keyring_s:g} seconds",
+            remedy="unlock it, then try again",
+        )
 
     def _credential(self, name: str, reference: str) -> str:
         remedy = f"add LoadCredential={name}:/path/of/the/secret to the unit"
@@ -122,6 +158,8 @@ class RedactingFilter(logging.Filter):
             record.exc_text = self._secrets.redact(record.exc_text)
         if record.stack_info:
             record.stack_info = self._secrets.redact(record.stack_info)
+        if isinstance(bound := getattr(record, "bound", None), Mapping):  # what daemon.logs noted beside the words
+            record.bound = {name: self._secrets.redact(str(value)) for name, value in bound.items()}
         return True
 
 
@@ -132,6 +170,21 @@ def crash_report(secrets: SecretStore) -> Callable[[type[BaseException], BaseExc
         sys.stderr.write(secrets.redact("".join(format_exception(error.with_traceback(trace)))))
 
     return report
+
+
+def _from_keyring(name: str, reference: str, allow_insecure: bool) -> str:
+    service, _, user = name.rpartition("/")
+    if not service or not user:
+        raise MissingCredentials(f"{reference}: names no service", remedy="write keyring:SERVICE/NAME")
+    try:
+        from genomed.daemon.keyring_secrets import from_keyring  # noqa: PLC0415  (an extra, for those who name one)
+    except ImportError:
+        raise MissingCredentials(
+            f"{reference}: the keyring library is not installed",
+            remedy="pip install 'genomed[keyring]', or use cred:NAME or file:/absolute/path",
+        ) from None
+    value = from_keyring(service, user, reference, allow_insecure=allow_insecure)
+    return _sound(value, reference, remedy=f"keyring set {service} {user}")
 
 
 def _own_file(path: Path, reference: str) -> str:

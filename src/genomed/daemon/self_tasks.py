@@ -1,7 +1,8 @@
 """Opens learning tasks where gaps call for them: a look at all gaps now and then, through the gates of `gaps`."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from math import inf
 
 import anyio
 
@@ -21,20 +22,33 @@ _TASKS = "SELECT bucket_id, open, ended_us FROM self_tasks"
 
 
 class SelfTasks:
-    """The first look comes after one interval: a daemon that restarts often opens no more than one that does not."""
+    """The first look comes after one interval: a daemon that restarts often opens no more than one that does not.
+
+    gates: as they are now. changed: waits until they may be others.
+    """
 
     def __init__(
-        self, journal: Journal, context: Callable[[], Context], gates: Gates, *, now_us: Callable[[], int]
+        self,
+        journal: Journal,
+        context: Callable[[], Context],
+        gates: Callable[[], Gates],
+        *,
+        changed: Callable[[], Awaitable[None]],
+        now_us: Callable[[], int],
     ) -> None:
         self._journal = journal
         self._context = context
         self._gates = gates
+        self._changed = changed
         self._now_us = now_us
 
     async def run(self) -> None:
         """Until cancelled."""
-        while self._gates.enabled:
-            await anyio.sleep(self._gates.sweep_s)
+        while True:
+            gates = self._gates()
+            with anyio.move_on_after(gates.sweep_s if gates.enabled else inf):
+                await self._changed()
+                continue
             try:
                 await self.sweep()
             except (
@@ -49,7 +63,7 @@ class SelfTasks:
         for own, is_open, ended in await self._journal.query(_TASKS):
             one = Standing(open=bool(is_open), ended_us=ended if isinstance(ended, int) else None)
             standing.setdefault(as_text(own), []).append(one)
-        made = tasks_for(await gaps(context), standing, self._gates, busy=await self._busy(), now_us=self._now_us())
+        made = tasks_for(await gaps(context), standing, self._gates(), busy=await self._busy(), now_us=self._now_us())
         opened = [context.new_id("task") for _ in made]
         writes = [
             Write(stream=f"self_task/{task_id}", expected=0, events=(task,))

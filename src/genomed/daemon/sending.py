@@ -10,8 +10,10 @@ from genomed.daemon.carrying import DEFER_S
 from genomed.daemon.staging import Part
 from genomed.daemon.standing import Hands, Standing, record, record_outcome
 from genomed.daemon.submissions import part_paths
+from genomed.entities.clock_jumps import wait_until
+from genomed.entities.consent import Consents, consent_stream, refuse_withdrawn
 from genomed.entities.decisions import CheckUpload, PrepareUpload, SendUpload
-from genomed.entities.errors import Internal, InvalidRequest, Transient
+from genomed.entities.errors import Forbidden, Internal, InvalidRequest, Transient
 from genomed.entities.events import JobEvent, JobFailed, StatusReported, SubmissionDeferred
 from genomed.entities.job import Job, Upload
 from genomed.entities.ports import (
@@ -30,6 +32,8 @@ from genomed.entities.types import JobPhase, JobStatus
 
 async def prepare_upload(hands: Hands, at: Standing, step: PrepareUpload) -> None:
     """The part in the provider's form, and the intention to send it; a part that must not leave ends the job."""
+    if await _withdrawn(hands, at):
+        return
     train_path, eval_path = await part_paths(hands, at.job)
     source = train_path if step.role == "train" else eval_path
     if source is None:
@@ -58,6 +62,8 @@ async def prepare_upload(hands: Hands, at: Standing, step: PrepareUpload) -> Non
 
 async def send_upload(hands: Hands, at: Standing, step: SendUpload) -> None:
     """Raises Transient where nobody knows whether it arrived: it is looked for before it is sent again."""
+    if await _withdrawn(hands, at):
+        return
     upload = at.job.uploads[step.role]
     async with hands.staging.alone(f"{at.job.provider} {upload.sha256}"):
         if not await hands.staging.has(upload.sha256):
@@ -69,6 +75,18 @@ async def send_upload(hands: Hands, at: Standing, step: SendUpload) -> None:
         await record_outcome(hands, at.job_id, _sent(step.role, _number(at.job), outcome, hands.now_us()))
 
 
+async def _withdrawn(hands: Hands, at: Standing) -> bool:
+    """Whether an operator took the consent back while the job waited: it ends, and nothing more is sent."""
+    state = (await hands.journal.load(consent_stream(at.job.persona_id))).state
+    try:
+        known = state if isinstance(state, Consents) else None
+        refuse_withdrawn(known, persona_id=at.job.persona_id, provider=at.job.provider)
+    except Forbidden as refused:
+        await record(hands, at, [JobFailed(attempt=_number(at.job), error=refused.body())])
+        return True
+    return False
+
+
 def _sent(role: str, attempt: int, outcome: UploadOutcome, now_us: int) -> JobEvent:
     match outcome:
         case Uploaded(provider_file_id=theirs, adopted=adopted):
@@ -77,7 +95,7 @@ def _sent(role: str, attempt: int, outcome: UploadOutcome, now_us: int) -> JobEv
             return JobFailed(attempt=attempt, error=error)
         case Deferred(reason=reason, retry_after_s=hint):
             wait = hint if hint is not None else DEFER_S
-            return SubmissionDeferred(reason=reason, not_before_us=now_us + int(wait * 1_000_000))
+            return SubmissionDeferred(reason=reason, not_before_us=wait_until(now_us, wait))
         case Ambiguous(reason=reason):
             raise Transient(f"the upload's outcome is unknown: {reason}")
 

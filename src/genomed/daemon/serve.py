@@ -5,59 +5,120 @@ Workers are not ours to stop: they run on when the daemon ends, and the next one
 
 import logging
 import os
-import signal
 import socket
 import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import anyio
-from aiohttp import web
 
+from genomed.daemon.activation import Activated, activated
 from genomed.daemon.assembly import assembled, new_event_id, now_us
 from genomed.daemon.doors import doors
+from genomed.daemon.failpoints import Kinds, kinds
 from genomed.daemon.journal import Journal, open_journal
+from genomed.daemon.listening import listen
+from genomed.daemon.live_settings import LiveSettings
+from genomed.daemon.notify import Notifier, extend_start, keep_status, notifier
 from genomed.daemon.read_models import GenomeReadModels
+from genomed.daemon.reception import Reception, most_connections
+from genomed.daemon.reloading import reload_when_asked, trouble
 from genomed.daemon.secret_store import RedactingFilter, SecretStore, crash_report
 from genomed.daemon.settings import Settings
+from genomed.daemon.spans import spans_for
+from genomed.daemon.tcp_door import tcp_socket
 from genomed.daemon.unix_socket import bound_socket
+from genomed.daemon.watchdog import watchdog
 
 log = logging.getLogger(__name__)
 
-SHUTDOWN_S = 10.0
-"""How long running requests may take to end once the daemon stops."""
 
-BACKLOG = 1024
+async def serve(settings: Settings, *, accept_loss: bool = False, live: LiveSettings | None = None) -> None:
+    """Until SIGTERM or SIGINT. Raises GenomeError when the folder or the socket cannot be had.
 
-
-async def serve(settings: Settings, *, accept_loss: bool = False) -> None:
-    """Until SIGTERM or SIGINT. Raises GenomeError when the folder or the socket cannot be had."""
+    live: these settings, where they can be read anew; SIGHUP does it.
+    What a service manager hands over in the environment is taken first, so that nothing we start inherits it.
+    """
+    manager = notifier(os.environ, pid=os.getpid())
+    handed = activated(os.environ, pid=os.getpid(), allow_tcp=settings.access.tcp is not None)
     data_dir = Path(settings.data_dir)
-    secret_store = SecretStore()
-    async with open_journal(
-        data_dir,
-        read_models=GenomeReadModels(),
-        now_us=now_us,
-        new_event_id=new_event_id,
-        accept_loss=accept_loss,
-        redaction=secret_store,
-    ) as journal:
-        listening = bound_socket(Path(settings.socket))
-        try:
-            await _run(settings, journal, listening, secret_store)
-        finally:
-            listening.close()
-            await anyio.Path(settings.socket).unlink(missing_ok=True)
+    live = live or LiveSettings(settings)
+    secret_store = SecretStore(insecure_keyring=lambda: live.current.secrets.insecure_keyring)
+    made_of = kinds(os.environ, data_dir)
+    with closing(manager):
+        async with anyio.create_task_group() as around:
+            around.start_soon(extend_start, manager)
+            async with (
+                open_journal(
+                    data_dir,
+                    read_models=GenomeReadModels(),
+                    now_us=now_us,
+                    new_event_id=new_event_id,
+                    accept_loss=accept_loss,
+                    redaction=secret_store,
+                    kinds=made_of.journal,
+                    ballast_bytes=settings.disk.ballast_bytes,
+                ) as journal,
+                _api_socket(settings, handed) as listening,
+                _tcp_sockets(settings, handed, secret_store) as over_tcp,
+            ):
+                sockets = [listening, *over_tcp]
+                await _run(live, journal, sockets, secret_store, made_of, manager)
+            around.cancel_scope.cancel()
     log.info("stopped")
 
 
-async def _run(settings: Settings, journal: Journal, listening: socket.socket, secret_store: SecretStore) -> None:
+@asynccontextmanager
+async def _api_socket(settings: Settings, handed: Activated) -> AsyncIterator[socket.socket]:
+    """The one that was handed over, which stays with its holder; or our own, which goes with us."""
+    if handed.api is not None:
+        try:
+            yield handed.api
+        finally:
+            handed.api.close()
+        return
+    listening = bound_socket(Path(settings.socket), group=settings.access.socket_group)
+    try:
+        yield listening
+    finally:
+        listening.close()
+        await anyio.Path(settings.socket).unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def _tcp_sockets(
+    settings: Settings, handed: Activated, secret_store: SecretStore
+) -> AsyncIterator[tuple[socket.socket, ...]]:
+    """The door on TCP, which only the configuration opens."""
+    if settings.access.tcp is None:
+        yield ()
+        return
+    with await tcp_socket(settings.access.tcp, secret_store, handed=handed.tcp) as listening:
+        yield (listening,)
+
+
+async def _run(
+    live: LiveSettings,
+    journal: Journal,
+    listening: Sequence[socket.socket],
+    secret_store: SecretStore,
+    made_of: Kinds,
+    manager: Notifier,
+) -> None:
+    settings = live.current
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactingFilter(secret_store))
     sys.excepthook = crash_report(secret_store)
-    parts = assembled(settings, journal, secret_store=secret_store)
+    spans = await spans_for(settings.telemetry.endpoint, os.environ)
+    parts = assembled(settings, journal, secret_store=secret_store, kinds=made_of.parts, live=live, spans=spans)
     await parts.staging.clear()
     stopping = anyio.Event()
-    application = doors(settings, journal, parts.dispatch, stopping)
+    reception = Reception(live.limits, most=most_connections(settings.limits.connections))
+    application = doors(
+        settings, journal, parts.dispatch, stopping, parts=parts, reception=reception, live=live, secrets=secret_store
+    )
+    application.middlewares.append(reception.count)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(parts.courier.run)
         tasks.start_soon(parts.triggers.run)
@@ -65,27 +126,13 @@ async def _run(settings: Settings, journal: Journal, listening: socket.socket, s
         tasks.start_soon(parts.withdrawals.run)
         tasks.start_soon(parts.forgetter.run)
         tasks.start_soon(parts.self_tasks.run)
+        tasks.start_soon(parts.retention.run)
         tasks.start_soon(parts.recipe_runs.run)
-        await _listen(application, listening, stopping, settings)
+        tasks.start_soon(watchdog, manager, journal)
+        tasks.start_soon(keep_status, manager, journal, lambda: trouble(live))
+        await tasks.start(reload_when_asked, live, journal, manager)
+        await listen(application, listening, reception, stopping, manager)
         tasks.cancel_scope.cancel()
     await parts.models.close()
     await parts.providers.close()
-
-
-async def _listen(
-    application: web.Application, listening: socket.socket, stopping: anyio.Event, settings: Settings
-) -> None:
-    """Answer until a signal says stop; then no new connection, and a bounded time for those there are."""
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
-    try:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            await web.SockSite(runner, listening, backlog=BACKLOG).start()
-            log.info("ready socket=%s data_dir=%s pid=%d", settings.socket, settings.data_dir, os.getpid())
-            async for received in signals:
-                log.info("stopping signal=%s", signal.Signals(received).name)
-                break
-    finally:
-        stopping.set()
-        with anyio.CancelScope(shield=True):
-            await runner.cleanup()
+    await spans.close()

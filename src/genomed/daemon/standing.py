@@ -23,7 +23,7 @@ from genomed.entities.ports import Provider
 class Hands:
     """What every step works with. dataset_paths: id -> (training file, held-out file, which need not exist).
 
-    personal_data: the policy for it in rows that go to that provider. budget: the configuration's caps.
+    personal_data: the policy for it in rows that go to that provider. caps: the configuration's, as they are now.
     """
 
     journal: Journal
@@ -33,7 +33,7 @@ class Hands:
     now_us: Callable[[], int]
     staging: Staging
     personal_data: Callable[[str], str]
-    budget: Budget
+    caps: Callable[[], Budget]
 
 
 @dataclass(frozen=True, kw_only=True)

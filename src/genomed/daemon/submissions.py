@@ -38,6 +38,7 @@ async def submission_of(hands: Hands, at: Standing, step: Submit) -> Submission:
         eval_rows=job.eval_rows,
         dataset_sha256=dataset.frozen.train_sha256,
         parent_layer_path=parent.path if parent else None,
+        parent_layer_sha256=parent.manifest_sha256 if parent else None,
         warm_start=job.warm_start,
         resume=step.resume,
         files={part: upload.provider_file_id or "" for part, upload in job.uploads.items()},
@@ -73,6 +74,7 @@ class _Parent(Struct, frozen=True):
     """The layer to beat. artifact: as the provider that made it named it, where that is the one that is asked now."""
 
     path: str
+    manifest_sha256: str
     artifact: Artifact | None
 
 
@@ -85,4 +87,4 @@ async def _parent(hands: Hands, layer_id: str | None, provider: str) -> _Parent 
     published = layer.published
     maker = (await hands.journal.load(f"job/{published.job_id}")).state
     theirs = maker.artifact if isinstance(maker, Job) and published.provider == provider else None
-    return _Parent(path=published.path, artifact=theirs)
+    return _Parent(path=published.path, manifest_sha256=published.manifest_sha256, artifact=theirs)

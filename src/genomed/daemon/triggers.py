@@ -4,12 +4,16 @@ import logging
 from collections.abc import Callable
 
 import anyio
+from msgspec.structs import replace
 
 from genomed.commands.bucket_state import BucketState, bucket_ids, bucket_state
 from genomed.commands.context import Context
 from genomed.commands.learning import start_learning
-from genomed.daemon.journal import Journal
+from genomed.daemon.journal import Journal, Subscription
+from genomed.daemon.logs import bound
+from genomed.daemon.spans import NO_SPANS, Spans
 from genomed.entities.bucket import Bucket
+from genomed.entities.configuration_events import DaemonConfigured
 from genomed.entities.envelope import Cause, Envelope, Write
 from genomed.entities.errors import GenomeError, StreamConflict
 from genomed.entities.experience_events import (
@@ -21,6 +25,7 @@ from genomed.entities.experience_events import (
     TriggerHeldBack,
     TriggerSet,
 )
+from genomed.entities.guard_events import QuarantineDiscarded, QuarantineReleased
 from genomed.entities.interaction import Interaction
 
 log = logging.getLogger(__name__)
@@ -37,7 +42,11 @@ RETRY_US = 30_000_000
 class Triggers:
     """One loop for all buckets. due: when time alone may make a bucket ready, in microseconds since 1970."""
 
-    def __init__(self, journal: Journal, context: Callable[[], Context], now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, journal: Journal, context: Callable[[], Context], now_us: Callable[[], int], *, spans: Spans = NO_SPANS
+    ) -> None:
+        self.following: Subscription | None = None
+        self._spans = spans
         self._journal = journal
         self._context = context
         self._now_us = now_us
@@ -48,6 +57,7 @@ class Triggers:
         """Until cancelled. At the start every bucket is looked at once."""
         subscription = self._journal.subscribe(self._journal.head().position)
         changed = set(await bucket_ids(self._context()))
+        self.following = subscription
         while True:
             for bucket_id in sorted(changed):
                 if not self._put_off(bucket_id):
@@ -73,11 +83,13 @@ class Triggers:
         match envelope.event:
             case InteractionCaptured(bucket_id=bucket_id):
                 return {bucket_id}
-            case FeedbackGiven():
+            case FeedbackGiven() | QuarantineReleased() | QuarantineDiscarded():
                 state = (await self._journal.load(envelope.stream)).state
                 return {state.bucket_id} if isinstance(state, Interaction) else set()
             case TriggerSet() | ExamplesConsumed() | ExamplesReturned() | LearningAsked():
                 return {envelope.stream.partition("/")[2]}
+            case DaemonConfigured():  # the rule of buckets without one of their own may be another
+                return set(await bucket_ids(self._context()))
             case _:
                 return set()
 
@@ -96,26 +108,29 @@ class Triggers:
 
     async def _consider(self, bucket_id: str) -> None:
         self._due.pop(bucket_id, None)
+        self._looked[bucket_id] = self._now_us()
         context = self._context()
         bucket = (await self._journal.load(f"bucket/{bucket_id}")).state
         rule = bucket.rule if isinstance(bucket, Bucket) and bucket.rule is not None else context.default_rule
         if not rule.enabled:
             return
         state = await bucket_state(context, bucket_id)
-        self._looked[bucket_id] = self._now_us()
         readiness = state.readiness
         if readiness.check_again_us is not None:
             self._due[bucket_id] = readiness.check_again_us
         if readiness.ready:
-            await self._fire(context, state)
+            with bound(bucket=bucket_id, persona=state.key.persona_id):
+                await self._fire(context, state)
 
     async def _fire(self, context: Context, state: BucketState) -> None:
         """Start the job. What refuses it is written down once, so that the bucket does not ask again and again."""
         try:
-            decided = await start_learning(
-                context, state, code=state.readiness.code, reason=state.readiness.reason, origin="trigger"
-            )
-            await self._journal.append(decided.writes, cause=CAUSE, blobs=decided.blobs)
+            with self._spans.step("trigger", (), {"genomed.bucket": state.bucket_id}) as span:
+                decided = await start_learning(
+                    context, state, code=state.readiness.code, reason=state.readiness.reason, origin="trigger"
+                )
+                cause = replace(CAUSE, correlation_id=span.traceparent)
+                await self._journal.append(decided.writes, cause=cause, blobs=decided.blobs)
             log.info("trigger fired bucket=%s job=%s", state.bucket_id, decided.result.job_id)
         except StreamConflict:
             self._due[state.bucket_id] = self._now_us()

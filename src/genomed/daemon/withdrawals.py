@@ -5,12 +5,13 @@ The wish is in the log before the call, and deleting what is gone is harmless: s
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import anyio
 from anyio.abc import TaskGroup
 
 from genomed.daemon.journal import Journal
+from genomed.daemon.logs import bound
 from genomed.daemon.polling import Pace, wait_s
 from genomed.daemon.rounds import Round
 from genomed.entities.deployment_events import LayerWithdrawalRequested, LayerWithdrawalTroubled, LayerWithdrawn
@@ -26,20 +27,18 @@ OPEN = "SELECT layer_id FROM withdrawals WHERE open ORDER BY layer_id"
 
 
 class Withdrawals:
-    """intervals: seconds between questions by provider; default_interval_s for the others."""
+    """interval_s: seconds between questions of a provider, asked anew each time."""
 
     def __init__(
         self,
         journal: Journal,
         provider_of: Callable[[str], Provider],
         *,
-        intervals: Mapping[str, float],
-        default_interval_s: float,
+        interval_s: Callable[[str], float],
     ) -> None:
         self._journal = journal
         self._provider_of = provider_of
-        self._intervals = intervals
-        self._default_interval_s = default_interval_s
+        self._interval_s = interval_s
         self._followed: set[str] = set()
 
     async def run(self) -> None:
@@ -60,14 +59,15 @@ class Withdrawals:
             tasks.start_soon(self._follow_to_the_end, layer_id)
 
     async def _follow_to_the_end(self, layer_id: str) -> None:
-        waiting = Round(self._default_interval_s)
+        waiting = Round()
         while True:
             layer, withdrawal = await self._at(layer_id)
             if withdrawal.withdrawn_us is not None:
                 break
-            interval_s = self._intervals.get(layer.published.provider, self._default_interval_s)
+            interval_s = self._interval_s(layer.published.provider)
             waiting.pace = Pace(interval_s=interval_s, troubles=waiting.pace.troubles)
-            await self._turn(layer_id, layer, withdrawal, waiting)
+            with bound(layer=layer_id, provider=layer.published.provider, persona=layer.published.persona_id):
+                await self._turn(layer_id, layer, withdrawal, waiting)
         self._followed.discard(layer_id)
 
     async def _turn(self, layer_id: str, layer: Layer, withdrawal: Withdrawal, waiting: Round) -> None:

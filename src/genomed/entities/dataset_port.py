@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from genomed.entities.cleaning import CleaningRules, CleaningStep
+from genomed.entities.row_guards import Provenance
 from genomed.entities.rows import Row
 from genomed.entities.types import RowKind
 
@@ -31,6 +32,7 @@ class Lesson(Struct, frozen=True, kw_only=True):
     origin: what made it (an interaction's id, `line 7` of an import, a review item's id). source: the larger thing it
     came from (a session, a file, a run), by which a flood is recognised. session_id, person_id: whose words they are,
     so that they can be forgotten. origins: all of them where several made one row (the turns of a session).
+    provenance: what guards go by; null for what no guard looks at.
     """
 
     row: Row
@@ -41,6 +43,7 @@ class Lesson(Struct, frozen=True, kw_only=True):
     person_id: str | None = None
     generated: Generated | None = None
     origins: tuple[str, ...] = ()
+    provenance: Provenance | None = None
 
     @property
     def all_origins(self) -> tuple[str, ...]:

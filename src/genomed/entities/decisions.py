@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from genomed.entities.clock_jumps import still_ahead
 from genomed.entities.ids import submission_key
 from genomed.entities.job import Attempt, Job
 from genomed.entities.types import JobPhase, JobStatus
@@ -162,7 +163,7 @@ def _without_submission(job_id: str, job: Job, attempt: Attempt | None, *, now_u
         return PauseUnsent()
     if job.automatic_resumes > MAX_AUTOMATIC_RESUMES:
         return GiveUp(f"its worker was lost {job.automatic_resumes} times; last: {job.message}")
-    if job.not_before_us is not None and now_us < job.not_before_us:
+    if job.not_before_us is not None and still_ahead(job.not_before_us, now_us=now_us):
         return Rest(job.not_before_us)
     if not slot_free:
         return Defer(f"all slots of {job.provider} are taken")

@@ -9,6 +9,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from genomed.entities.clock_jumps import still_ahead
 from genomed.entities.deployment_events import (
     DeploymentAccepted,
     DeploymentDeferred,
@@ -178,7 +179,7 @@ def next_step(deployment_id: str, deployment: Deployment, *, now_us: int) -> Ste
         case "wanted":
             if deployment.ending is not None:
                 return EndUnsent()
-            if deployment.not_before_us is not None and now_us < deployment.not_before_us:
+            if deployment.not_before_us is not None and still_ahead(deployment.not_before_us, now_us=now_us):
                 return Rest(deployment.not_before_us)
             return Deploy(deployment_key(deployment_id))
         case "intended" | "unknown":

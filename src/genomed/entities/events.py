@@ -7,16 +7,21 @@ layers. What agents tell us is in `experience_events`.
 
 from msgspec import Struct
 
+from genomed.entities.access_events import AccessEvent
 from genomed.entities.cleaning import CleaningStep
 from genomed.entities.configuration import JobConfiguration
+from genomed.entities.configuration_events import DaemonConfigured
+from genomed.entities.confinement_events import WorkerConfined
 from genomed.entities.deployment_events import DeploymentEvent, LayerCompared, WithdrawalEvent
 from genomed.entities.draft_events import DraftEvent
 from genomed.entities.errors import ErrorBody
 from genomed.entities.experience_events import ExperienceEvent
 from genomed.entities.facts import Artifact, DatasetSource, EffectiveField, Estimate, Judgement, Progress, Verdict
 from genomed.entities.forget_events import DatasetArchived, ForgetEvent, RowsForgotten
+from genomed.entities.guard_events import GuardEvent
 from genomed.entities.provision_events import ProvisionEvent
 from genomed.entities.recipe_events import RecipeEvent, RecipeItemEvent
+from genomed.entities.retention_events import RetentionEvent
 from genomed.entities.review_events import ItemEvent, ReviewEvent
 from genomed.entities.self_task_events import SelfTaskEvent
 from genomed.entities.spend_events import SpendEvent
@@ -29,8 +34,9 @@ class JobCreated(Struct, frozen=True, kw_only=True, rename="camel", tag="job.cre
 
     parent_layer_id: the active layer the result must beat (null: the base model). warm_start: training goes on
     from that layer's weights. origin: `command`, `train`, `trigger`, `flush` or `migrate`. uploads: the parts of the
-    dataset that the provider must be sent first. approval_needed: an agent asked; an operator decides. ledger: the
-    spend stream that holds the reservation of `estimate`; null where nothing is paid. migrated_from: another job.
+    dataset that the provider must be sent first. approval_needed: an agent asked, or nobody let the rows leave the
+    house yet (consent_missing); an operator decides. ledger: the spend stream that holds the reservation of `estimate`;
+    null where nothing is paid. migrated_from: another job.
     """
 
     persona_id: str
@@ -50,6 +56,7 @@ class JobCreated(Struct, frozen=True, kw_only=True, rename="camel", tag="job.cre
     legacy_session_id: str | None = None
     uploads: tuple[str, ...] = ()
     approval_needed: bool = False
+    consent_missing: bool = False
     estimate: Estimate | None = None
     ledger: str | None = None
     migrated_from: str | None = None
@@ -322,6 +329,7 @@ JobEvent = (
     | UnknownStatusReported
     | ProgressReported
     | CheckpointCommitted
+    | WorkerConfined
     | WorkerLost
     | JobNoted
     | SideJudged
@@ -353,6 +361,10 @@ Event = (
     | SelfTaskEvent
     | SpendEvent
     | TraceEvent
+    | GuardEvent
+    | AccessEvent
+    | DaemonConfigured
+    | RetentionEvent
 )
 
 

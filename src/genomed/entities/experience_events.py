@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from genomed.entities.facts import BucketKey
 from genomed.entities.forget_events import InteractionForgotten
+from genomed.entities.guard_events import QuarantineEvent
 from genomed.entities.trace import TraceOrigin
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import FeedbackKind
@@ -16,6 +17,8 @@ class InteractionCaptured(Struct, frozen=True, kw_only=True, rename="camel", tag
     recorded when it was imported; null when the agent told us itself. searched: the body holds a search with its
     results. person_id: the human whose words they are, as the agent names them; genome/forget goes by it.
     same: the expected answer is what the persona said. happened_us: when, where the recording knows; null: just now.
+    by_agent: an agent told it, by its role. tools: whose words are in it. quarantine: who that wrote part of it is not
+    trusted, so that it is not learned from before an operator released it; nobody: it never was in quarantine.
     """
 
     bucket_id: str
@@ -29,6 +32,9 @@ class InteractionCaptured(Struct, frozen=True, kw_only=True, rename="camel", tag
     person_id: str | None = None
     same: bool = False
     happened_us: int | None = None
+    by_agent: bool = False
+    tools: tuple[str, ...] = ()
+    quarantine: tuple[str, ...] = ()
 
 
 class FeedbackGiven(Struct, frozen=True, kw_only=True, rename="camel", tag="interaction.feedback_given"):
@@ -38,7 +44,7 @@ class FeedbackGiven(Struct, frozen=True, kw_only=True, rename="camel", tag="inte
     metric's own scale. episode: the session that was judged as a whole, this interaction with it. result_id: the
     search result that was clicked or rated. same: the right answer is what the persona said, so there is no pair.
     annotation_id: of the annotation in a trace system whose judgement this is; a later one with the same id takes its
-    place. judged_us: when the trace system says it was judged.
+    place. judged_us: when the trace system says it was judged. own: an agent judged what its own persona said.
     """
 
     feedback_id: str
@@ -56,6 +62,7 @@ class FeedbackGiven(Struct, frozen=True, kw_only=True, rename="camel", tag="inte
     same: bool = False
     annotation_id: str | None = None
     judged_us: int | None = None
+    own: bool = False
 
 
 class TriggerSet(Struct, frozen=True, kw_only=True, rename="camel", tag="bucket.trigger_set"):
@@ -67,7 +74,7 @@ class ExamplesReserved(Struct, frozen=True, kw_only=True, rename="camel", tag="b
     """A job took all pending examples up to a log position. reason: why the trigger fired, as a sentence.
 
     again: a retried job took back those it had returned and nobody else has taken since. paired_only: it took those
-    that give a preference pair and left the others to wait.
+    that give a preference pair and left the others to wait. held_back: interactions that guards let wait, too.
     """
 
     bucket: BucketKey
@@ -79,6 +86,7 @@ class ExamplesReserved(Struct, frozen=True, kw_only=True, rename="camel", tag="b
     reason: str
     again: bool = False
     paired_only: bool = False
+    held_back: tuple[str, ...] = ()
 
 
 class ExamplesConsumed(Struct, frozen=True, kw_only=True, rename="camel", tag="bucket.examples_consumed"):
@@ -109,6 +117,6 @@ class TriggerHeldBack(Struct, frozen=True, kw_only=True, rename="camel", tag="bu
     through_position: int
 
 
-InteractionEvent = InteractionCaptured | FeedbackGiven | InteractionForgotten
+InteractionEvent = InteractionCaptured | FeedbackGiven | InteractionForgotten | QuarantineEvent
 BucketEvent = TriggerSet | ExamplesReserved | ExamplesConsumed | ExamplesReturned | LearningAsked | TriggerHeldBack
 ExperienceEvent = InteractionEvent | BucketEvent

@@ -13,6 +13,7 @@ from genomed.entities.configuration import Scalar
 from genomed.entities.experience_events import FeedbackGiven, InteractionCaptured, InteractionEvent
 from genomed.entities.facts import BucketKey
 from genomed.entities.forget_events import InteractionForgotten
+from genomed.entities.guard_events import QuarantineDiscarded, QuarantineReleased
 from genomed.entities.json_value import JsonObject
 from genomed.entities.rows import Message
 from genomed.entities.trace import SearchResult
@@ -65,6 +66,7 @@ class FeedbackRecord(Struct, frozen=True, kw_only=True, rename="camel"):
     same: bool = False
     annotation_id: str | None = None
     judged_us: int | None = None
+    own: bool = False
 
     @property
     def mark(self) -> float | None:
@@ -91,7 +93,9 @@ class FeedbackRecord(Struct, frozen=True, kw_only=True, rename="camel"):
 class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
     """happened_us: when, as the recording knows it, else when it was captured. source: the trace system, null: told.
 
-    feedback: what counts. superseded: hashes of what judges said before they changed their minds.
+    feedback: what counts. superseded: hashes of what judges said before they changed their minds. actor: who told it;
+    by_agent, tools: as in the event. quarantine: who wrote part of it and is not trusted; nobody, once it was released.
+    discarded: an operator wants it never to be learned from.
     """
 
     bucket_id: str
@@ -108,6 +112,11 @@ class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
     same: bool = False
     happened_us: int = 0
     superseded: tuple[str, ...] = ()
+    actor: str | None = None
+    by_agent: bool = False
+    tools: tuple[str, ...] = ()
+    quarantine: tuple[str, ...] = ()
+    discarded: bool = False
 
     @property
     def bodies(self) -> tuple[str, ...]:
@@ -135,8 +144,25 @@ class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
         return mean_mark(one for one in self.feedback if one.episode is not None)
 
     @property
+    def withheld(self) -> bool:
+        """No judgement makes a lesson of it: only an operator lifts a quarantine, and nobody an end."""
+        return self.discarded or bool(self.quarantine)
+
+    @property
+    def own_words(self) -> bool:
+        """Nobody but the agent itself said whether they are right: an expected answer is the agent's word, too."""
+        return not any((one.mark is not None or one.corrected) and not one.own for one in self.feedback)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where it came from, for quotas and trust: `session:...`, `trace:...` or else `agent:...`, `tool:...`."""
+        teller = f"trace:{self.source}" if self.source is not None else f"agent:{self.actor}" if self.actor else None
+        session = () if self.session_id is None else (f"session:{self.session_id}",)
+        return (*session, *(() if teller is None else (teller,)), *(f"tool:{one}" for one in self.tools))
+
+    @property
     def usable(self) -> bool:
-        if self.forgotten or self.searched:
+        if self.forgotten or self.searched or self.withheld:
             return False
         quality = self.quality
         return quality is None or quality >= USABLE_ABOVE
@@ -149,15 +175,25 @@ class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def rejected(self) -> bool:
         quality = self.quality
-        return not (self.forgotten or self.searched) and quality is not None and quality < USABLE_ABOVE
+        gone = self.forgotten or self.searched or self.withheld
+        return not gone and quality is not None and quality < USABLE_ABOVE
 
     @property
     def paired(self) -> bool:
         """It has a right answer that is not what the persona said: one to prefer, and one to prefer it to."""
-        if self.forgotten or self.searched:
+        if self.forgotten or self.searched or self.withheld:
             return False
         right = self.correction
         return not right.same if right is not None else self.expected and not self.same
+
+
+def heard_tools(body: InteractionBody) -> tuple[str, ...]:
+    """Names of the tools whose answers stand in the turns; `unnamed` where a turn does not say whose it is."""
+    turns = (*body.input, *(() if body.output_message is None else (body.output_message,)))
+    called = {call.id: call.function.name for turn in turns for call in turn.tool_calls or ()}
+    heard = [turn for turn in turns if turn.role == "tool"]
+    names = [called.get(turn.tool_call_id or "", turn.name or "unnamed") for turn in heard]
+    return tuple(dict.fromkeys(names))
 
 
 def mean_mark(feedback: Iterable[FeedbackRecord]) -> float | None:
@@ -166,33 +202,45 @@ def mean_mark(feedback: Iterable[FeedbackRecord]) -> float | None:
     return sum(marks) / len(marks) if marks else None
 
 
-def evolve(interaction: Interaction | None, event: InteractionEvent, *, at_us: int) -> Interaction:
-    """The interaction after `event`. Raises ValueError for feedback on what was never captured."""
+def evolve(
+    interaction: Interaction | None, event: InteractionEvent, *, at_us: int, actor: str | None = None
+) -> Interaction:
+    """The interaction after `event`. actor: who told it. Raises ValueError for what was never captured."""
+    if isinstance(event, InteractionCaptured):
+        return interaction or _captured(event, at_us, actor)
+    if interaction is None:
+        raise ValueError("an interaction's stream opens with interaction.captured")
     match event:
-        case InteractionCaptured():
-            return interaction or Interaction(
-                bucket_id=event.bucket_id,
-                bucket=event.bucket,
-                sha256=event.sha256,
-                expected=event.expected,
-                session_id=event.session_id,
-                captured_us=at_us,
-                searched=event.searched,
-                person_id=event.person_id,
-                source=None if event.trace is None else event.trace.source,
-                same=event.same,
-                happened_us=at_us if event.happened_us is None else event.happened_us,
-            )
         case FeedbackGiven():
-            if interaction is None:
-                raise ValueError("an interaction's stream opens with interaction.captured")
             return _judged(interaction, _record(event))
         case InteractionForgotten():
-            if interaction is None:
-                raise ValueError("an interaction's stream opens with interaction.captured")
             return replace(interaction, forgotten=True)
+        case QuarantineReleased():
+            return replace(interaction, quarantine=())
+        case QuarantineDiscarded():
+            return replace(interaction, quarantine=(), discarded=True)
         case _:
             assert_never(event)
+
+
+def _captured(event: InteractionCaptured, at_us: int, actor: str | None) -> Interaction:
+    return Interaction(
+        bucket_id=event.bucket_id,
+        bucket=event.bucket,
+        sha256=event.sha256,
+        expected=event.expected,
+        session_id=event.session_id,
+        captured_us=at_us,
+        searched=event.searched,
+        person_id=event.person_id,
+        source=None if event.trace is None else event.trace.source,
+        same=event.same,
+        happened_us=at_us if event.happened_us is None else event.happened_us,
+        actor=actor,
+        by_agent=event.by_agent,
+        tools=event.tools,
+        quarantine=event.quarantine,
+    )
 
 
 def _judged(interaction: Interaction, record: FeedbackRecord) -> Interaction:
@@ -219,6 +267,7 @@ def _record(event: FeedbackGiven) -> FeedbackRecord:
         same=event.same,
         annotation_id=event.annotation_id,
         judged_us=event.judged_us,
+        own=event.own,
     )
 
 

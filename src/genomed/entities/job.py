@@ -7,6 +7,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from genomed.entities.confinement_events import WorkerConfined
 from genomed.entities.events import (
     CancelRequested,
     CheckpointCommitted,
@@ -163,6 +164,8 @@ def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
             return _ended(job, event, at_us)
         case ConfigurationResolved() | JobNoted() | LateReportIgnored():
             return replace(job, updated_us=at_us)
+        case WorkerConfined():
+            return replace(job, updated_us=at_us, confined=event)
         case JobCreated() | ResumeRequested() | RetryRequested():
             raise ValueError(f"{type(event).__name__} is not a move")
         case _:

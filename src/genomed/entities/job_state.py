@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from genomed.entities.configuration import JobConfiguration
+from genomed.entities.confinement_events import WorkerConfined
 from genomed.entities.errors import ErrorBody
 from genomed.entities.facts import Artifact, Estimate, Judgement, Progress, Verdict
 from genomed.entities.types import TERMINAL, JobPhase, JobStatus, RowKind
@@ -48,7 +49,8 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
     resume_next: the next attempt goes on from the last checkpoint. pending_pause, pending_cancel, pending_resume: asked
     for and not yet true. wanted_uploads: parts that the provider is sent first; uploads: those on their way, by part.
     ledger: the spend stream with this attempt's reservation. quote: the provider's own price. automatic_resumes:
-    attempts opened because a worker was lost. progress_us: when progress was last told.
+    attempts opened because a worker was lost. progress_us: when progress was last told. confined: how
+    the last worker was.
     """
 
     persona_id: str
@@ -96,6 +98,7 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
     ledger: str | None = None
     cost_usd: float | None = None
     migrated_from: str | None = None
+    confined: WorkerConfined | None = None
     started_us: int | None = None
     finished_us: int | None = None
 

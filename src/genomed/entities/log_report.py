@@ -1,4 +1,4 @@
-"""What a verification of the whole log found."""
+"""What a verification of the whole log found, and what a backup holds."""
 
 from msgspec import Struct
 
@@ -21,3 +21,11 @@ class VerifyReport(Struct, frozen=True, kw_only=True, rename="camel"):
     problems_found: int
     problems: tuple[Problem, ...]
     unknown_events: dict[str, int]
+
+
+class BackupMade(Struct, frozen=True, kw_only=True, rename="camel"):
+    """head: where the copied log ends. files, size_bytes: with the log's database."""
+
+    head: Head
+    files: int
+    size_bytes: int

@@ -9,11 +9,16 @@ from genomed.entities import events as e
 from genomed.entities import experience_events as x
 from genomed.entities import provision_events as p
 from genomed.entities import spend_events as s
+from genomed.entities.access_narration import access_line
+from genomed.entities.configuration_narration import configuration_line
+from genomed.entities.confinement_events import Confinement, WorkerConfined
 from genomed.entities.draft_narration import draft_line
 from genomed.entities.event_codec import type_of
 from genomed.entities.facts import Judgement, Progress
 from genomed.entities.forget_narration import forget_line
+from genomed.entities.guard_narration import guard_line
 from genomed.entities.recipe_narration import recipe_line
+from genomed.entities.retention_narration import retention_line
 from genomed.entities.review_narration import review_line
 from genomed.entities.self_task_narration import task_line
 from genomed.entities.trace_events import TraceImported
@@ -73,6 +78,16 @@ def judgement_line(judgement: Judgement) -> str:
     return f"{', '.join(parts) or 'nothing measured'} on {judgement.rows} held-out rows"
 
 
+def confinement_line(how: Confinement) -> str:
+    """`worker confined by landlock, network closed, at most 4.0 GiB of memory (guard)`, and what is missing."""
+    what = "worker not confined" if how.level == "none" else f"worker confined by {how.level}"
+    parts = [what, f"network {how.network}"]
+    if how.memory_limit_bytes is not None:
+        holders = " and ".join(how.memory_limit_by)
+        parts.append(f"at most {how.memory_limit_bytes / 2**30:.1f} GiB of memory ({holders})")
+    return "; ".join([", ".join(parts), *how.missing])
+
+
 def _info(text: str) -> Sentence:
     return Sentence(level=EventLevel.INFO, text=text)
 
@@ -125,6 +140,8 @@ def _provision(event: e.Event | e.UnknownEvent) -> Sentence | None:
             return _info(f"attempt {event.attempt}: it cost {usd_line(event.usd)}")
         case p.JobStalled():
             return _warning(f"stalled, a person is needed: {event.message}")
+        case WorkerConfined(confinement=how):
+            return _info(f"attempt {event.attempt}: {confinement_line(how)}")
         case _:
             return None
 
@@ -296,6 +313,12 @@ def _layers(event: e.Event | e.UnknownEvent) -> Sentence | None:
             return None
 
 
+_CURATION = (
+    review_line, draft_line, recipe_line, forget_line, task_line, access_line, guard_line, configuration_line,
+    retention_line,
+)  # fmt: skip
+
+
 def _curation(event: e.Event | e.UnknownEvent) -> Sentence | None:
-    lines = (line_of(event) for line_of in (review_line, draft_line, recipe_line, forget_line, task_line))
+    lines = (line_of(event) for line_of in _CURATION)
     return next((_info(line) for line in lines if line is not None), None)

@@ -4,12 +4,13 @@ Each docstring states the law that the contract tests check.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from msgspec import Struct
 
 from genomed.entities.capabilities import ProviderCapabilities, Translation, ValidationResult
 from genomed.entities.configuration import JobConfiguration
+from genomed.entities.confinement_events import Confinement
 from genomed.entities.errors import ErrorBody
 from genomed.entities.facts import Artifact, DatasetFacts, EffectiveField, Estimate, Judgement, Progress
 from genomed.entities.rows import Message, Row
@@ -19,9 +20,9 @@ from genomed.entities.types import EventLevel, JobPhase, JobStatus, RowKind
 class Submission(Struct, frozen=True, kw_only=True):
     """One attempt to hand a job to a provider. Paths are local files; payload is what `translate` gave.
 
-    parent_layer_path: the layer to beat (and, with warm_start, to go on from); parent: its artifact as the provider
-    that made it named it. resume: from the last checkpoint; previous_job_id: the provider's id of the attempt before.
-    files: what the provider calls each uploaded part (`train`, `eval`), for providers that are sent files.
+    parent_layer_path: the layer to beat (and, with warm_start, to go on from); its sha256: of its manifest; parent: its
+    artifact as its provider named it. resume: from the last checkpoint; previous_job_id: the provider's id of the one
+    before. files: what it calls each uploaded part (`train`, `eval`).
     """
 
     job_id: str
@@ -36,6 +37,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     eval_rows: int
     dataset_sha256: str
     parent_layer_path: str | None = None
+    parent_layer_sha256: str | None = None
     warm_start: bool = False
     resume: bool = False
     files: dict[str, str] = {}
@@ -169,8 +171,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     status None: a word we do not know. worker_lost: a local worker is gone without an ending.
     held: with status PAUSED, the provider keeps the job and `proceed` lets the same one go on; not held, a resume is a
     new attempt. cost_usd: what the provider says that it cost, so far or in all; null while it does not say.
-    cursor: opaque; given back at the next poll, stored together with what this snapshot led to.
-    next_poll_s: the server's own hint.
+    confinement: of this attempt's local worker. cursor: opaque; given back at the next poll, stored together with what
+    this snapshot led to. next_poll_s: the server's own hint.
     """
 
     status: JobStatus | None
@@ -186,6 +188,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     artifact: Artifact | None = None
     error: ErrorBody | None = None
     worker_lost: str | None = None
+    confinement: Confinement | None = None
     held: bool = False
     cost_usd: float | None = None
     cursor: str = ""
@@ -272,17 +275,6 @@ class Serving(Protocol):
 
     async def answer(self, model: str, prompt: Sequence[Message], *, max_tokens: int) -> Answer:
         """One chat completion. Raises Transient, ProviderRejected or MissingCredentials."""
-        ...
-
-
-@runtime_checkable
-class Forgetful(Protocol):
-    """A provider that keeps people's words beside its jobs, on this machine, and can erase them. Not part of the
-    contract: who keeps none need not say so.
-    """
-
-    async def forget(self, job_id: str) -> int:
-        """Erase judged answers and the like; how many files went or were rewritten. Twice is harmless."""
         ...
 
 

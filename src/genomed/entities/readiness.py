@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from genomed.entities.bucket import Bucket
+from genomed.entities.clock_jumps import still_ahead
 from genomed.entities.method_choice import Method, MethodChoice, MethodCounts, choose_method
 from genomed.entities.trigger_rule import MethodRule, TriggerRule
 from genomed.entities.types import RowKind
@@ -29,12 +30,14 @@ class ReadinessCode(StrEnum):
     RUNNING_JOB = "running_job"
     COOLDOWN = "cooldown"
     HELD_BACK = "held_back"
+    GUARDED = "guarded"
 
 
 class ExampleCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     """What waits in a bucket. usable excludes what was judged too poor. oldest_us: of the oldest usable one.
 
-    approved: usable ones that somebody judged. paired: those that give a preference pair.
+    approved: usable ones that somebody judged. paired: those that give a preference pair. None of them are those that
+    guards hold back now (held_back) or that wait in quarantine (quarantined).
     """
 
     usable: int
@@ -44,6 +47,8 @@ class ExampleCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     through_position: int
     approved: int = 0
     paired: int = 0
+    held_back: int = 0
+    quarantined: int = 0
 
 
 class Readiness(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -79,8 +84,18 @@ def cooldown_s(rule: TriggerRule, failures: int) -> float:
     return max(rule.cooldown_s, min(doubled, MAX_COOLDOWN_S))
 
 
-def readiness(bucket: Bucket | None, rule: TriggerRule, counts: ExampleCounts, *, now_us: int) -> Readiness:
-    """What the trigger does now. Blocks come first (disabled, running, cooldown, held back), then the conditions."""
+def readiness(
+    bucket: Bucket | None,
+    rule: TriggerRule,
+    counts: ExampleCounts,
+    *,
+    now_us: int,
+    fewest: int = FEWEST_EXAMPLES,
+) -> Readiness:
+    """What the trigger does now. Blocks come first (disabled, running, cooldown, held back), then the conditions.
+
+    fewest: examples that are enough where somebody wants it to learn soon.
+    """
     if not rule.enabled:
         return Readiness(ready=False, code=ReadinessCode.DISABLED, reason="the trigger is switched off")
     if bucket is not None:
@@ -90,8 +105,9 @@ def readiness(bucket: Bucket | None, rule: TriggerRule, counts: ExampleCounts, *
         if bucket.held_back is not None and counts.through_position <= bucket.held_back_position:
             return Readiness(ready=False, code=ReadinessCode.HELD_BACK, reason=bucket.held_back)
         if bucket.last_ended_us is not None:
-            until = bucket.last_ended_us + int(cooldown_s(rule, bucket.failures) * 1_000_000)
-            if now_us < until:
+            longest_us = int(cooldown_s(rule, bucket.failures) * 1_000_000)
+            until = bucket.last_ended_us + longest_us
+            if still_ahead(until, now_us=now_us, longest_us=2 * longest_us):
                 left = (until - now_us) / 1_000_000
                 return Readiness(
                     ready=False,
@@ -99,7 +115,7 @@ def readiness(bucket: Bucket | None, rule: TriggerRule, counts: ExampleCounts, *
                     reason=f"cooling down after job {bucket.last_job_id} for {left:.0f} s more",
                     check_again_us=until,
                 )
-        if bucket.asked is not None and counts.usable >= FEWEST_EXAMPLES:
+        if bucket.asked is not None and counts.usable >= fewest:
             asked = Readiness(ready=True, code=ReadinessCode.ASKED, reason=bucket.asked)
             return _with_method(rule, counts, asked)
     return _with_method(rule, counts, _conditions(rule, counts, now_us))

@@ -1,5 +1,6 @@
 """What a provider's snapshot means as events. Pure; coalesces progress and ignores what comes after the end."""
 
+from genomed.entities.confinement_events import WorkerConfined
 from genomed.entities.errors import ErrorBody, ErrorKind
 from genomed.entities.events import (
     CheckpointCommitted,
@@ -33,6 +34,9 @@ def events_of(job: Job, snapshot: Snapshot, *, attempt: int, now_us: int) -> lis
     if job.terminal:
         return [LateReportIgnored(attempt=attempt, provider_status=snapshot.provider_status)]
     told: list[JobEvent] = []
+    if snapshot.confinement is not None:
+        confined = WorkerConfined(attempt=attempt, confinement=snapshot.confinement)
+        told += [confined] if confined != job.confined else []
     if snapshot.effective:
         told.append(ConfigurationResolved(attempt=attempt, source="echo", fields=snapshot.effective))
     told += [JobNoted(level=n.level, message=n.message, code=n.code) for n in snapshot.notices]

@@ -61,6 +61,10 @@ class ToldEvent(Struct, frozen=True, kw_only=True, rename="camel"):
         return event_codec.decode(self.type, self.schema, bytes(self.data))
 
 
+OVERFLOW = b"overflow"
+"""Name of the frame that ends the stream of a subscriber who did not read: its id says where to go on."""
+
+
 class Frame(Struct, frozen=True, kw_only=True):
     """One server-sent event. id: the log position to go on from."""
 
@@ -74,10 +78,13 @@ class Frames:
     def __init__(self) -> None:
         self._rest = b""
         self._id: str | None = None
+        self._name = b""
         self._data: list[bytes] = []
 
     def feed(self, portion: bytes) -> list[Frame]:
-        """The events that `portion` completes. Comments, such as heartbeats, complete none."""
+        """The log's events that `portion` completes. Heartbeats and a farewell complete none: whoever is sent away
+        comes back behind the last event it got.
+        """
         *lines, self._rest = (self._rest + portion).split(b"\n")
         return [frame for line in lines if (frame := self._line(line.removesuffix(b"\r"))) is not None]
 
@@ -88,16 +95,18 @@ class Frames:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
+        elif name == b"event":
+            self._name = value
         elif name == b"id":
             self._id = value.decode()
         return None
 
     def _end(self) -> Frame | None:
-        if not self._data:
+        data, name = self._data, self._name
+        self._data, self._name = [], b""
+        if not data or name == OVERFLOW:
             return None
-        frame = Frame(id=self._id, data=b"\n".join(self._data))
-        self._data = []
-        return frame
+        return Frame(id=self._id, data=b"\n".join(data))
 
 
 _KINDS = {kind.kind: kind for kind in GenomeError.__subclasses__()}

@@ -4,6 +4,7 @@ The trainer writes `checkpoint-N/` file by file and a crash may leave any part o
 last checkpoint is never asked for. Source: transformers.trainer._save_checkpoint; transformers issues 35782, 35525.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from .layer_files import file_hash, seal
 from .protocol import write_atomically
 
 COMMIT = "commit.json"
+SEAL = "seal"
+"""In commit.json, of the rest of it. Those of older workers have none."""
 UNNEEDED = ("training_args.bin", "README.md")
 """Written by the trainer and read by nothing on resume; the first is a pickle."""
 
@@ -46,15 +49,19 @@ def commit(folder: Path, *, step: int, tokens_seen: int, run: Run) -> Checkpoint
     """Makes a written checkpoint exist."""
     for name in (COMMIT, *UNNEEDED):
         (folder / name).unlink(missing_ok=True)
-    document = {
+    document: dict[str, object] = {
         "step": step,
         "files": seal(folder),
         "dataDigest": run.data_digest,
         "configDigest": run.config_digest,
         "tokensSeen": tokens_seen,
     }
-    write_atomically(folder / COMMIT, document)
+    write_atomically(folder / COMMIT, {**document, SEAL: _digest(document)})
     return Checkpoint(folder, step, tokens_seen, file_hash(folder / COMMIT))
+
+
+def _digest(document: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def newest(root: Path, run: Run, *, rejected: Callable[[Path, str], None]) -> Checkpoint | None:
@@ -67,7 +74,7 @@ def newest(root: Path, run: Run, *, rejected: Callable[[Path, str], None]) -> Ch
             found = _verified(folder, step, run)
         except Rejected as reason:
             rejected(folder, str(reason))
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             continue
         return found
     return None
@@ -88,13 +95,23 @@ def _verified(folder: Path, step: int, run: Run) -> Checkpoint:
         raise Rejected(f"{COMMIT} lacks what it must name") from None
     if not agrees:
         raise Rejected(f"{COMMIT} is of step {document['step']}")
+    if (written_seal := document.pop(SEAL, None)) is not None and written_seal != _digest(document):
+        raise Rejected(f"{COMMIT} does not match its own hash")
     for name, digest in files.items():
-        if not (folder / name).is_file():
-            raise Rejected(f"{name} is missing")
-        if file_hash(folder / name) != digest:
-            raise Rejected(f"{name} does not match its hash")
+        _require_sound(folder, name, digest)
     _require_same(written, run, folder)
     return Checkpoint(folder, step, tokens_seen, file_hash(folder / COMMIT))
+
+
+def _require_sound(folder: Path, name: str, digest: str) -> None:
+    try:
+        found = file_hash(folder / name)
+    except FileNotFoundError:
+        raise Rejected(f"{name} is missing") from None
+    except (OSError, ValueError) as broken:
+        raise Rejected(f"{name} cannot be read: {broken}") from None
+    if found != digest:
+        raise Rejected(f"{name} does not match its hash")
 
 
 def _require_same(written: Run, run: Run, folder: Path) -> None:
@@ -118,6 +135,13 @@ def clear(root: Path) -> None:
     """A run that starts from nothing must not find an older one's checkpoints later."""
     for _, folder in _folders(root):
         shutil.rmtree(folder)
+
+
+def sweep(root: Path) -> None:
+    """Removes what is no checkpoint yet: whoever writes one has given up."""
+    for _, folder in _folders(root):
+        if not (folder / COMMIT).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def prune(root: Path, *, keep: int) -> None:

@@ -1,4 +1,4 @@
-"""What a worker is started with: `run SPEC`, `probe`, `build-tiny`. Light to import; engines come later."""
+"""What a worker is started with: `run SPEC`, `confine POLICY`, `probe`, `build-tiny`. Light to import: no engine."""
 
 import argparse
 import json
@@ -7,11 +7,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
-from . import specification
+from . import confinement, confinement_trial, specification
 from .failures import WorkerFailure
 from .hardware import probe
+from .obituary import Obituary
 from .protocol import Heartbeat, Progress, Wishes, start_ticks, write_atomically
 from .specification import Specification
 
@@ -29,8 +29,22 @@ def main(arguments: Sequence[str]) -> int:
     tiny.add_argument("--seed", type=int, default=1)
     tiny.add_argument("--steps", type=int, default=None, help="pretraining steps; 0 leaves random weights")
     tiny.add_argument("--size", choices=("mini", "small"), default="small")
+    confine = commands.add_parser("confine", help="start a program as confined as its policy says, and become it")
+    confine.add_argument("policy", type=Path)
+    confine.add_argument("--inside", action="store_true", help="bubblewrap has been entered")
+    trial = commands.add_parser("try", help="what a process can do here, as one JSON object")
+    trial.add_argument("--forbidden", type=Path, required=True)
+    trial.add_argument("--outside", type=Path, required=True)
+    trial.add_argument("--folder", type=Path, required=True)
+    trial.add_argument("--port", type=int, required=True)
     given = parser.parse_args(arguments)
     match given.command:
+        case "confine":
+            return confinement.main(given.policy, inside=given.inside)
+        case "try":
+            return confinement_trial.main(
+                forbidden=given.forbidden, outside=given.outside, folder=given.folder, port=given.port
+            )
         case "run":
             return run_attempt(given.spec)
         case "probe":
@@ -58,11 +72,11 @@ def run_attempt(spec_path: Path) -> int:
     except (WorkerFailure, OSError) as wrong:
         return _refuse(Progress(spec_path.with_name("progress.jsonl")), wrong)
     progress = Progress(Path(spec.paths.progress))
-    sys.excepthook = _Obituary(progress)
+    sys.excepthook = Obituary(spec, progress)
     wishes = Wishes(Path(spec.paths.control))
     wishes.listen()
     _introduce(spec)
-    with Heartbeat(Path(spec.paths.heartbeat)):
+    with Heartbeat(Path(spec.paths.heartbeat), progress=progress):
         return _attempt(spec, progress, wishes)
 
 
@@ -98,20 +112,3 @@ def _refuse(progress: Progress, wrong: WorkerFailure | OSError) -> int:
     progress.tell("failed", kind=failure.kind, message=failure.message, remedy=failure.remedy)
     progress.close()
     return 1
-
-
-class _Obituary:
-    """What nobody foresaw still ends in a `failed` line; the interpreter then exits with 1 by itself."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        traceback.print_exception(kind, error, trace)
-        full = kind.__name__ in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error)
-        self._progress.tell(
-            "failed",
-            kind="capacity" if full else "training_failed",
-            message=f"{kind.__name__}: {error}"[:2000],
-            remedy="a smaller batchSize or sequenceLength, or gradient_checkpointing" if full else None,
-        )

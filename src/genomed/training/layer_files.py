@@ -14,7 +14,7 @@ UNSAFE = (".bin", ".pt", ".pth", ".pkl")
 
 def publish(model: Model, tokenizer: Tokenizer | None, result: Path, *, lora: bool) -> dict[str, str]:
     """Name -> sha256 of every file of the layer, which stands complete at `result` afterwards or not at all."""
-    beside = result.with_name(f".{result.name}.partial")
+    beside = partial(result)
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     if lora:
@@ -32,6 +32,11 @@ def publish(model: Model, tokenizer: Tokenizer | None, result: Path, *, lora: bo
     beside.rename(result)
     sync_folder(result.parent)
     return hashes
+
+
+def partial(result: Path) -> Path:
+    """Where it is written before it stands."""
+    return result.with_name(f".{result.name}.partial")
 
 
 def seal(folder: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import engine
+from . import engine, trust
 from .engine import Model, Tokenizer
 from .failures import WorkerFailure, unsupported
 from .hardware import Hardware
@@ -89,14 +89,17 @@ def refuse_unsafe(folder: Path) -> None:
         raise WorkerFailure(
             "unsupported", f"{folder} holds {held}, wanted *.safetensors", remedy="convert them to safetensors"
         )
-    try:
-        config = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError) as broken:
-        raise WorkerFailure("invalid_request", f"{folder}/config.json cannot be read: {broken}") from None
-    if isinstance(config, dict) and config.get("auto_map"):
-        raise WorkerFailure(
-            "unsupported", f"{folder} brings code of its own (auto_map), which is never run", remedy="use another model"
-        )
+    if not (folder / "config.json").exists():
+        raise WorkerFailure("invalid_request", f"{folder}/config.json is missing")
+    trust.check_base(folder)
+
+
+def check_files(spec: Specification) -> None:
+    """Of everything that will be loaded, before an engine sees any of it, the tokenizer included."""
+    for layer in {spec.init_layer, spec.judge.baseline_layer if spec.judge else None} - {None}:
+        trust.check_layer(Path(str(layer)), base_model=spec.base_model)
+    if Path(spec.base_model).is_dir():
+        refuse_unsafe(Path(spec.base_model))
 
 
 def _origin(spec: Specification, source: str) -> dict[str, object]:

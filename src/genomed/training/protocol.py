@@ -3,12 +3,15 @@
 Knows how a line reaches the disk whole and once. Does not know what the lines mean.
 """
 
+import errno
 import json
 import math
 import os
 import signal
+import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Literal, Self
@@ -16,15 +19,35 @@ from typing import Literal, Self
 Wish = Literal["pause", "cancel"]
 PULSE_S = 2.0
 """How often the heartbeat file is touched; the daemon calls a worker stalled after a multiple of it."""
+GONE_PULSES = 15
+"""Pulses in a row without a home before a worker ends: a file server may be away for a moment."""
+GONE_CODE = 74
+"""EX_IOERR of sysexits(3)."""
+LONGEST_DEBT_BYTES = 1 << 22
+"""Of lines that a full disk did not take: hours of steps. With more than that the run is not worth going on with."""
+LAST_WORDS_S = 60.0
+"""How long a worker that has ended waits for a full disk to take its last line."""
+ENDINGS = ("finished", "stopped", "failed")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Progress:
-    """Appends one JSON line per fact, each with one write(); `seq` goes on from what an existing file holds."""
+    """Appends one JSON line per fact, each with one write(); `seq` goes on from what an existing file holds.
+
+    What a full disk does not take is owed, and written in its order when there is room again: no line is torn, and no
+    training ends for want of a few bytes.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._path, self._owed, self.ended = path, b"", False
+        self._told_at = time.monotonic()
         self._seq = self._mend(path)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = self._open()
+        self._home = _number_of(path.parent)
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     @staticmethod
     def _mend(path: Path) -> int:
@@ -52,15 +75,68 @@ class Progress:
                 ensure_ascii=False,
                 allow_nan=False,
             )
-            data = line.encode("utf-8", "backslashreplace") + b"\n"
-            written = os.write(self._file, data)
-            if written != len(data):
-                raise OSError(f"progress line cut after {written} of {len(data)} bytes")
+            self._owed += line.encode("utf-8", "backslashreplace") + b"\n"
+            self._told_at = time.monotonic()
+            self.ended = self.ended or kind in ENDINGS
+            self._pay()
+            if len(self._owed) > LONGEST_DEBT_BYTES:
+                raise OSError(
+                    errno.ENOSPC, f"{len(self._owed)} bytes of progress could not be written", str(self._path)
+                )
 
-    def close(self) -> None:
+    def _pay(self) -> None:
+        while self._owed:
+            try:
+                written = os.write(self._file, self._owed)
+            except OSError as trouble:
+                if trouble.errno not in FULL:
+                    raise
+                return
+            self._owed = self._owed[written:]
+
+    def work(self) -> None:
+        """A sign that something goes on where there is nothing to tell: the file's time, every few seconds at most."""
+        if time.monotonic() - self._told_at > PULSE_S:
+            self._told_at = time.monotonic()
+            with suppress(OSError):
+                os.utime(self._file)
+
+    def has_home(self) -> bool:
+        """Whether the attempt's folder is still where it was: not deleted, moved or exchanged for a copy.
+
+        A file that was taken out of it is made again, so that what is told next is told to somebody.
+        """
         with self._lock:
+            if self._home != _number_of(self._path.parent):
+                return False
+            if _number_of(self._path) != _number_of(self._file):
+                with suppress(OSError):
+                    again = self._open()
+                    os.close(self._file)
+                    self._file = again
+            return True
+
+    def close(self, *, patience_s: float = LAST_WORDS_S) -> None:
+        """Raises OSError where the last words could not be written in that time: then they were not said."""
+        deadline = time.monotonic() + patience_s
+        with self._lock:
+            self._pay()
+            while self._owed and time.monotonic() < deadline:
+                time.sleep(1.0)  # space that somebody else gives back wakes nobody
+                self._pay()
+            if self._owed:
+                raise OSError(errno.ENOSPC, "the end could not be told", str(self._path))
             os.fsync(self._file)
             os.close(self._file)
+
+
+def _number_of(file: Path | int) -> tuple[int, int] | None:
+    """Device and number, which a copy does not share."""
+    try:
+        found = os.fstat(file) if isinstance(file, int) else file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _plain(value: object) -> object:
@@ -103,10 +179,14 @@ class Wishes:
 
 
 class Heartbeat:
-    """Touches a file from a thread of its own, so that a long step still looks alive and a dead process does not."""
+    """Touches a file from a thread of its own, so that a long step still looks alive and a dead process does not.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    A worker whose folder is gone ends: nobody will ever read what it does, and in a copy of the folder another may be
+    at work already.
+    """
+
+    def __init__(self, path: Path, *, progress: Progress, pulse_s: float = PULSE_S) -> None:
+        self._path, self._progress, self._pulse_s = path, progress, pulse_s
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -120,8 +200,16 @@ class Heartbeat:
         self._thread.join(timeout=PULSE_S)
 
     def _beat(self) -> None:
-        while not self._done.wait(PULSE_S):
-            self._path.touch()
+        homeless = 0
+        while not self._done.wait(self._pulse_s):
+            if self._progress.has_home():
+                homeless = 0
+                with suppress(OSError):
+                    self._path.touch()
+            elif (homeless := homeless + 1) >= GONE_PULSES:
+                sys.stderr.write(f"{self._path.parent} is gone or another: the worker ends\n")
+                sys.stderr.flush()
+                os._exit(GONE_CODE)
 
 
 def start_ticks(pid: int) -> int | None:

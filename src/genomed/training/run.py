@@ -59,6 +59,7 @@ class Attempt:
         self.progress.tell("phase", phase=name)
 
     def pause(self) -> None:
+        self.progress.work()
         if wish := self.wishes.now():
             raise Stopped(wish, step=self.resumed.step if self.resumed else 0, checkpoint=self.resumed)
 
@@ -69,6 +70,7 @@ def attempt(spec: Specification, progress: Progress, wishes: Wishes) -> None:
     shared = Attempt(spec, progress, wishes)
     hardware = _start(shared)
     shared.phase("loading")
+    model.check_files(spec)
     tokenizer = model.load_tokenizer(spec)
     length = _length(spec)
     material = _material(shared, tokenizer, length)
@@ -95,6 +97,7 @@ def _without_layer(spec: Specification) -> Specification:
 
 def _only_cancel(shared: Attempt, watch: Watch) -> None:
     """A trained layer is minutes from done: it is finished, not paused, lest a run without checkpoints lose it."""
+    shared.progress.work()
     if shared.wishes.now() == "cancel":
         raise Stopped("cancel", step=watch.step, checkpoint=watch.checkpoint)
 
@@ -115,6 +118,7 @@ def _start(shared: Attempt) -> Hardware:
         "started",
         pid=os.getpid(),
         attempt=spec.attempt,
+        resume=spec.resume,
         resumedFromStep=shared.resumed.step if shared.resumed else None,
         versions=versions(),
         device=hardware.device.kind,

@@ -7,6 +7,7 @@ from genomed.curation.conversion import convert
 from genomed.curation.conversion.options import SftOptions
 from genomed.curation.conversion.tally import Tally
 from genomed.entities.dataset_port import Lesson
+from genomed.entities.row_guards import Provenance
 from genomed.entities.rows import ChatRow, FunctionCall, Message, ToolCall
 
 ASKED = SftOptions(unjudged=True)
@@ -16,7 +17,11 @@ TOOL: dict[str, object] = {"type": "function", "function": {"name": "weigh", "pa
 def test_an_approved_answer_is_one_row() -> None:
     [lesson], left_out = lessons(SftOptions(), did(1, APPROVED))
     assert lesson == Lesson(
-        row=ChatRow(messages=(user("Salt?"), assistant("A spoon."))), group="int-1", origin="int-1", source=""
+        row=ChatRow(messages=(user("Salt?"), assistant("A spoon."))),
+        group="int-1",
+        origin="int-1",
+        source="",
+        provenance=Provenance(origin="int-1"),
     )
     assert left_out == {}
 

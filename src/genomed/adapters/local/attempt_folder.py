@@ -1,4 +1,8 @@
-"""Where one attempt of one job keeps its files. Names only; both the worker's and ours."""
+"""Where one attempt of one job keeps its files. Names only; both the worker's and ours.
+
+A worker may write into its folder whatever it likes. What we must be able to believe (whom to signal, how it was
+confined, why it was ended) lies beside the folder, where a confined worker cannot write.
+"""
 
 from pathlib import Path
 
@@ -29,13 +33,26 @@ class AttemptFolder(Struct, frozen=True):
 
     @property
     def started(self) -> Path:
-        """Written by us: whom we started."""
-        return self.root / "started.json"
+        """Written by us: whom we started, and how confined."""
+        return self._beside("started.json")
 
     @property
     def lock(self) -> Path:
         """Held, by an inherited descriptor, as long as the worker lives."""
-        return self.root / "worker.lock"
+        return self._beside("lock")
+
+    @property
+    def policy(self) -> Path:
+        """Written by us, read by the worker before it gives up the right to."""
+        return self._beside("policy.json")
+
+    @property
+    def verdict(self) -> Path:
+        """Written by us before we end a worker that takes too much."""
+        return self._beside("verdict.json")
+
+    def _beside(self, name: str) -> Path:
+        return self.root.with_name(f"{self.root.name}.{name}")
 
     @property
     def heartbeat(self) -> Path:
@@ -48,6 +65,11 @@ class AttemptFolder(Struct, frozen=True):
     @property
     def result(self) -> Path:
         return self.root / "result"
+
+    @property
+    def scratch(self) -> Path:
+        """A confined worker's home and temporary files; of no use once it has ended."""
+        return self.root / "scratch"
 
     @property
     def output(self) -> Path:

@@ -5,13 +5,16 @@ The answer is kept for a while, a bad one shortly, so that an installation is no
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 import anyio
+import anyio.to_thread
 import msgspec
 from msgspec import Struct
 
 from genomed.adapters import _parameters
 from genomed.adapters.local.settings import LocalParameters, LocalSettings
+from genomed.adapters.local.trainer_socket import SPAWN, ask_probe, socket_of
 from genomed.adapters.local.worker_process import worker_environment
 from genomed.entities.capabilities import Features, ProviderCapabilities, WarmStart
 from genomed.entities.configuration import Scalar
@@ -69,6 +72,8 @@ class Interpreter:
 
     async def _ask(self) -> Probe:
         settings = self._settings
+        if settings.launch != SPAWN:
+            return await self._ask_trainer(settings.launch)
         command = [settings.python, settings.worker, "probe"]
         environment = worker_environment(os.environ, allow_hub=settings.allow_hub)
         try:
@@ -79,6 +84,14 @@ class Interpreter:
         except OSError as broken:
             return Probe(problems=(f"the interpreter {settings.python} cannot be started: {broken}",))
         return read_probe(done.stdout, done.stderr, done.returncode)
+
+    async def _ask_trainer(self, launch: str) -> Probe:
+        """The interpreter behind the trainer's socket: what it can use is not what we can."""
+        ask = partial(ask_probe, socket_of(launch), timeout_s=self._settings.probe_timeout_s)
+        try:
+            return read_probe(await anyio.to_thread.run_sync(ask), b"", 0)
+        except OSError as broken:
+            return Probe(problems=(str(broken),))
 
 
 def read_probe(stdout: bytes, stderr: bytes, code: int) -> Probe:
@@ -116,14 +129,17 @@ def optimizations(probe: Probe) -> tuple[OptimizationFeature, ...]:
     return tuple(feature for feature, there in offered.items() if there)
 
 
-def capabilities_of(probe: Probe, *, memory_bytes: int | None) -> ProviderCapabilities:
-    """memory_bytes: of this machine, as jobs may count on it."""
+def capabilities_of(
+    probe: Probe, *, memory_bytes: int | None, confinement: dict[str, Scalar] | None = None
+) -> ProviderCapabilities:
+    """memory_bytes: of this machine, as jobs may count on it. confinement: of workers, shown beside the hardware."""
     hardware: dict[str, Scalar] = {
         "device": probe.device.kind,
         "deviceName": probe.device.name,
         "deviceMemoryBytes": probe.device.memory_bytes,
         "memoryBytes": memory_bytes,
         "cpus": os.cpu_count(),
+        **(confinement or {}),
     }
     versions: dict[str, Scalar] = {"python": probe.python, **probe.versions}
     return ProviderCapabilities(

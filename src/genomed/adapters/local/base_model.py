@@ -72,6 +72,8 @@ def read_model(path: Path) -> ModelFolder:
         raise UnfitModel(f"{path} cannot be read as a model: {broken}") from broken
     if decoded.auto_map:
         raise UnfitModel(f"{path} brings code of its own (auto_map in config.json), which is never run")
+    if (path / "adapter_config.json").exists():
+        raise UnfitModel(f"{path} is a layer (adapter_config.json), which would load whatever base model it names")
     seen = sha256(sha256(config).digest())
     tensors: dict[str, Tensor] = {}
     for file, header in headers:
@@ -83,7 +85,10 @@ def read_model(path: Path) -> ModelFolder:
 def _weight_files(path: Path) -> list[Path]:
     if (path / INDEX).exists():
         index = msgspec.json.decode((path / INDEX).read_bytes(), type=_Index)
-        return [path / name for name in sorted(set(index.weight_map.values()))]
+        names = sorted(set(index.weight_map.values()))
+        if strangers := [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]:
+            raise UnfitModel(f"{path / INDEX} names {strangers[0]!r}, which is no safetensors file beside it")
+        return [path / name for name in names]
     if (path / "model.safetensors").exists():
         return [path / "model.safetensors"]
     raise UnfitModel(f"{path} has no model.safetensors; pickled weights (.bin, .pt) can hold code and are not loaded")

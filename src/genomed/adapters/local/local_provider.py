@@ -3,22 +3,35 @@
 Read `worker_process` for how a worker is started once and found again, `progress_report` for what its words mean.
 """
 
-import os
 from collections.abc import Sequence
 from errno import ENOSPC
+from functools import partial
 from pathlib import Path
 
 import msgspec
 from anyio import to_thread
 
 from genomed.adapters._durable_files import write_atomically
-from genomed.adapters.local import judged_answers, memory, objections, publication, translation
+from genomed.adapters.local import (
+    judged_answers,
+    layer_trust,
+    memory,
+    objections,
+    pruning,
+    publication,
+    translation,
+    worker_start,
+)
 from genomed.adapters.local.attempt_folder import AttemptFolder, attempt_folder, attempts_of
 from genomed.adapters.local.availability import Interpreter, Probe, capabilities_of
 from genomed.adapters.local.base_model import UnfitModel, read_model
+from genomed.adapters.local.hangs import HangWatch
+from genomed.adapters.local.memory_guard import MemoryGuard
 from genomed.adapters.local.observation import Wish, observe, want
+from genomed.adapters.local.sandbox import Choice, Sandbox
 from genomed.adapters.local.settings import settings_from
-from genomed.adapters.local.worker_process import Workers, worker_environment
+from genomed.adapters.local.trainer_socket import TrainerAway, starter_for
+from genomed.adapters.local.worker_process import Workers
 from genomed.entities.capabilities import ProviderCapabilities, Translation, ValidationResult
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import ErrorBody, ErrorKind, Problem, Unsupported
@@ -60,11 +73,16 @@ class LocalProvider:
         self._jobs_dir = Path(context.jobs_dir)
         self._now_us = context.now_us
         self._interpreter = Interpreter(self._settings, context.now_us)
-        self._workers = Workers()
+        self._sandbox = Sandbox(self._settings, self._jobs_dir, context.now_us)
+        self._workers = Workers(starter_for(self._settings.launch))
+        self._guard = MemoryGuard(self._workers, self._settings)
+        self._hangs = HangWatch(self._settings)
 
     async def capabilities(self) -> ProviderCapabilities:
         probe = await self._interpreter.probe()
-        return capabilities_of(probe, memory_bytes=await to_thread.run_sync(memory.total_bytes))
+        choice = await self._sandbox.choice(device=probe.device.kind)
+        total = await to_thread.run_sync(memory.total_bytes)
+        return capabilities_of(probe, memory_bytes=total, confinement=worker_start.shown(choice, self._settings))
 
     async def check(
         self,
@@ -74,10 +92,15 @@ class LocalProvider:
         asked: Sequence[str],  # noqa: ARG002 -- it has an equal for every default
     ) -> ValidationResult:
         probe = await self._interpreter.probe()
-        return await to_thread.run_sync(self._check, configuration, dataset, probe)
+        choice = await self._sandbox.choice(device=probe.device.kind)
+        return await to_thread.run_sync(self._check, configuration, dataset, probe, choice)
 
-    def _check(self, configuration: JobConfiguration, dataset: DatasetFacts, probe: Probe) -> ValidationResult:
+    def _check(
+        self, configuration: JobConfiguration, dataset: DatasetFacts, probe: Probe, choice: Choice
+    ) -> ValidationResult:
         found = objections.objections(configuration, dataset, probe=probe, settings=self._settings)
+        if (unheld := worker_start.objection(choice, self._settings)) is not None:
+            found.append(Problem(field="", message=unheld.message, remedy=unheld.remedy))
         if probe.reason is not None:
             found.insert(0, Problem(field="", message=f"local training is not available: {probe.reason}"))
         warnings: list[Problem] = []
@@ -127,12 +150,16 @@ class LocalProvider:
     async def forget(self, job_id: str) -> int:
         return await to_thread.run_sync(judged_answers.erase, self._jobs_dir, job_id)
 
+    async def prune(self, job_id: str) -> int:
+        return await to_thread.run_sync(partial(pruning.prune, self._jobs_dir, job_id, runs=self._workers.alive))
+
     async def submit(self, submission: Submission) -> SubmitOutcome:
         # the device decides whether it is this machine's memory that must suffice
         probe = await self._interpreter.probe()
-        return await to_thread.run_sync(self._submit, submission, probe.device.kind != "cuda")
+        choice = await self._sandbox.choice(device=probe.device.kind)
+        return await to_thread.run_sync(self._submit, submission, probe.device.kind, choice)
 
-    def _submit(self, submission: Submission, in_main_memory: bool) -> SubmitOutcome:
+    def _submit(self, submission: Submission, device: str, choice: Choice) -> SubmitOutcome:
         folder = attempt_folder(self._jobs_dir, submission.job_id, submission.attempt)
         accepted = Accepted(provider_job_id=f"{NAME}-{submission.key}")
         if self._workers.was_started(folder):
@@ -140,16 +167,25 @@ class LocalProvider:
         if (other := self._other_running(folder, submission.job_id)) is not None:
             reason = f"{other.root.name} of this job has not ended yet, and attempts share their checkpoints"
             return Deferred(reason=reason, retry_after_s=OTHER_ATTEMPT_RETRY_S)
-        if in_main_memory and (shortage := self._shortage(submission)) is not None:
+        if (untrusted := layer_trust.objection(submission)) is not None:
+            return Rejected(error=untrusted)
+        if (unheld := worker_start.objection(choice, self._settings)) is not None:
+            return Rejected(error=unheld)
+        if device != "cuda" and (shortage := self._shortage(submission)) is not None:
             return shortage
-        command = [self._settings.python, self._settings.worker, "run", str(folder.spec)]
-        environment = worker_environment(os.environ, allow_hub=self._settings.allow_hub)
         try:
             _write_folder(folder, submission)
-            started = self._workers.start(folder, command, environment)
+            plan = worker_start.plan(submission, folder, choice=choice, settings=self._settings, device=device)
+            started = self._workers.start(
+                folder, plan.command, plan.environment, confinement=plan.confinement, group=plan.group
+            )
         except OSError as trouble:
+            if self._workers.was_started(folder):  # the trainer's answer was lost, not the worker
+                return msgspec.structs.replace(accepted, adopted=True)
             if trouble.errno == ENOSPC:
                 return Deferred(reason=f"the disk is full: {trouble}", retry_after_s=MEMORY_RETRY_S)
+            if isinstance(trouble, TrainerAway):
+                return Deferred(reason=str(trouble), retry_after_s=MEMORY_RETRY_S)
             message = f"the worker could not be started: {trouble}"
             error = ErrorBody(kind=ErrorKind.UNSUPPORTED, message=message, retryable=False, provider=NAME)
             return Rejected(error=error)
@@ -200,7 +236,13 @@ class LocalProvider:
         folder = attempt_folder(self._jobs_dir, job_id, attempt)
         return await to_thread.run_sync(
             lambda: observe(
-                folder, cursor=cursor, workers=self._workers, settings=self._settings, now_us=self._now_us()
+                folder,
+                cursor=cursor,
+                workers=self._workers,
+                guard=self._guard,
+                hangs=self._hangs,
+                settings=self._settings,
+                now_us=self._now_us(),
             )
         )
 

@@ -20,6 +20,9 @@ from genomed.entities.types import LRSchedulerType, ModelPrecision, Optimization
 
 MODULES = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*(\s*,\s*[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*)*")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+"""Of git, as the hub uses it (huggingface_hub documentation, `revision`)."""
+
 FLAT = (LRSchedulerType.CONSTANT, LRSchedulerType.CONSTANT_WITH_WARMUP)
 
 
@@ -132,7 +135,16 @@ def _of_base_model_name(configuration: JobConfiguration, settings: LocalSettings
         message = f"there is no folder {name}, and models may not be fetched from the hub"
         remedy = "give a folder's path, or set allow_hub for provider local"
         return [Problem(field="model.baseModel", message=message, remedy=remedy)]
-    return []
+    return [] if settings.allow_unpinned else _of_revision(revision)
+
+
+def _of_revision(revision: object) -> list[Problem]:
+    """A name on the hub means other files tomorrow; a commit does not."""
+    if isinstance(revision, str) and COMMIT.fullmatch(revision):
+        return []
+    told = "is required: a model of the hub is named by its commit" if revision is None else "is no commit's hash"
+    remedy = "give the 40 hex digits of the commit, or have the operator set allow_unpinned for provider local"
+    return [Problem(field="metadata.revision", message=told, remedy=remedy)]
 
 
 def _of_unused_parameters(configuration: JobConfiguration, dataset: DatasetFacts) -> list[Problem]:

@@ -3,6 +3,7 @@
 Blocking: call it in a thread. A worker is lost only if it was gone before its last line was read.
 """
 
+import shutil
 import signal
 from pathlib import Path
 from typing import Literal
@@ -13,16 +14,26 @@ from msgspec.structs import replace
 
 from genomed.adapters._durable_files import write_atomically
 from genomed.adapters.local.attempt_folder import AttemptFolder
+from genomed.adapters.local.control_group import Group
+from genomed.adapters.local.hangs import HangWatch, age_s, stalled
+from genomed.adapters.local.memory_guard import (
+    KILL_AFTER_TERM_S,
+    KILLED,
+    MemoryGuard,
+    Verdict,
+    killed_for_memory,
+    kills_since,
+    verdict_in,
+)
 from genomed.adapters.local.progress_file import read_lines
 from genomed.adapters.local.progress_report import Cursor, Report, cursor_from
 from genomed.adapters.local.publication import artifact_of
 from genomed.adapters.local.settings import LocalSettings
-from genomed.adapters.local.worker_process import Workers
+from genomed.adapters.local.worker_process import Workers, record_in
 from genomed.entities.ports import Snapshot
-from genomed.entities.types import JobPhase, JobStatus
+from genomed.entities.types import TERMINAL, JobPhase, JobStatus
 
 READ_BYTES = 1 << 20
-KILL_AFTER_TERM_S = 10.0
 LOG_TAIL_LINES = 20
 LOG_TAIL_BYTES = 4000
 
@@ -41,23 +52,53 @@ class _Spec(Struct, frozen=True):
     method: _Method
 
 
-def observe(folder: AttemptFolder, *, cursor: str, workers: Workers, settings: LocalSettings, now_us: int) -> Snapshot:
+def observe(
+    folder: AttemptFolder,
+    *,
+    cursor: str,
+    workers: Workers,
+    guard: MemoryGuard,
+    hangs: HangWatch,
+    settings: LocalSettings,
+    now_us: int,
+) -> Snapshot:
+    record = record_in(folder)
+    seen = _observe(folder, cursor=cursor, workers=workers, guard=guard, hangs=hangs, settings=settings, now_us=now_us)
+    if seen.status in TERMINAL or seen.worker_lost is not None:
+        shutil.rmtree(folder.scratch, ignore_errors=True)  # a worker that was killed could not
+        if record is not None and record.group is not None:
+            Group(record.group).remove()
+    return seen if record is None else replace(seen, confinement=record.confinement)
+
+
+def _observe(
+    folder: AttemptFolder,
+    *,
+    cursor: str,
+    workers: Workers,
+    guard: MemoryGuard,
+    hangs: HangWatch,
+    settings: LocalSettings,
+    now_us: int,
+) -> Snapshot:
     alive = workers.alive(folder)  # before reading, so that a dead worker's last words are not missed
     report = Report(cursor_from(cursor))
     start = report.cursor.offset if report.cursor.ending is None else report.cursor.ending
-    chunk = read_lines(folder.progress, offset=start, limit_bytes=READ_BYTES)
-    report.take(chunk.lines, next_offset=chunk.next_offset)
+    chunk = read_lines(folder.progress, offset=start, limit_bytes=READ_BYTES, inside=report.cursor.inside)
+    report.read(chunk)
     snapshot = report.snapshot()
     if report.finished is not None:
         full = msgspec.json.decode(folder.spec.read_bytes(), type=_Spec).method.type == "full"
         return replace(snapshot, artifact=artifact_of(report.finished, folder, full=full))
     if report.cursor.ending is not None:
-        return snapshot
+        return _ended(snapshot, folder)
     if alive or not chunk.drained:
         if alive:
             _enforce_cancel(folder, workers=workers, settings=settings, now_us=now_us)
+            hangs.look(folder, word=report.cursor.word, now_us=now_us)
+            guard.look(folder, now_us=now_us)
         return _running(snapshot, report.cursor, folder, settings=settings, now_us=now_us)
-    return _gone(snapshot, folder)
+    return _gone(snapshot, folder, workers=workers, now_us=now_us)
 
 
 def _running(
@@ -67,23 +108,44 @@ def _running(
     if wish is not None:
         phase = JobPhase.CANCELLING if wish.want == "cancel" else JobPhase.PAUSING
         return replace(snapshot, phase=phase, next_poll_s=settings.poll_s)
-    silence_s = _silence_s(folder, now_us)
-    if silence_s > settings.stall_after_s:
-        message = f"the worker has shown no sign of life for {silence_s:.0f} s (phase {cursor.word})"
-        return replace(snapshot, phase=JobPhase.STALLED, message=message, next_poll_s=settings.poll_s)
+    silent = stalled(folder, settings, word=cursor.word, now_us=now_us)
+    if silent is not None:
+        return replace(snapshot, phase=JobPhase.STALLED, message=silent, next_poll_s=settings.poll_s)
     return replace(snapshot, next_poll_s=settings.poll_s)
 
 
-def _gone(snapshot: Snapshot, folder: AttemptFolder) -> Snapshot:
+def _ended(snapshot: Snapshot, folder: AttemptFolder) -> Snapshot:
+    """A worker that the guard ends writes a checkpoint and calls that a pause; nobody had asked for one."""
+    verdict = verdict_in(folder)
+    if snapshot.status is not JobStatus.PAUSED or verdict is None or wish_in(folder) is not None:
+        return snapshot
+    return _judged(snapshot, verdict)
+
+
+def _judged(snapshot: Snapshot, verdict: Verdict) -> Snapshot:
+    if verdict.lost:
+        return replace(snapshot, worker_lost=verdict.message)
+    ended = replace(snapshot, status=JobStatus.FAILED, phase=JobPhase.ENDED)
+    return replace(ended, message=verdict.message, error=verdict.error())
+
+
+def _gone(snapshot: Snapshot, folder: AttemptFolder, *, workers: Workers, now_us: int) -> Snapshot:
     wish = wish_in(folder)
     if wish is not None and wish.want == "cancel":
         message = "the worker was stopped by force, or had died before it was cancelled"
         return replace(snapshot, status=JobStatus.CANCELLED, phase=JobPhase.ENDED, message=message)
-    return replace(snapshot, worker_lost=_last_words(folder, spoke=folder.progress.exists()))
+    if verdict := verdict_in(folder) or killed_for_memory(folder, workers, now_us=now_us):
+        return _judged(snapshot, verdict)
+    return replace(snapshot, worker_lost=_last_words(folder, code=workers.code(folder)))
 
 
-def _last_words(folder: AttemptFolder, *, spoke: bool) -> str:
+def _last_words(folder: AttemptFolder, *, code: int | None) -> str:
+    spoke = folder.progress.exists()
     what = "the worker is gone without an ending" if spoke else "the worker died before it said anything"
+    if code in KILLED:
+        what += " (killed by SIGKILL, not by us)"
+    elif code is None and (killed := kills_since(folder)):
+        what += f" (the kernel ended {killed} processes for want of memory since it began, perhaps this one)"
     if not folder.root.exists():
         return f"{what}: its folder {folder.root} does not exist"
     tail = log_tail(folder.log)
@@ -100,25 +162,11 @@ def log_tail(path: Path) -> str:
     return "\n".join(held.decode(errors="replace").strip().splitlines()[-LOG_TAIL_LINES:])
 
 
-def _silence_s(folder: AttemptFolder, now_us: int) -> float:
-    """Since the heartbeat, or since the start while there was none."""
-    for path in (folder.heartbeat, folder.started):
-        if (age := _age_s(path, now_us)) is not None:
-            return age
-    return 0.0
-
-
-def _age_s(path: Path, now_us: int) -> float | None:
-    try:
-        return now_us / 1e6 - path.stat().st_mtime
-    except FileNotFoundError:
-        return None
-
-
 def wish_in(folder: AttemptFolder) -> Wish | None:
+    """None also for a file that is none of ours: a worker may write into its folder what it likes."""
     try:
         return msgspec.json.decode(folder.control.read_bytes(), type=Wish)
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
 
@@ -133,8 +181,8 @@ def want(folder: AttemptFolder, wish: Wish) -> None:
 
 def _enforce_cancel(folder: AttemptFolder, *, workers: Workers, settings: LocalSettings, now_us: int) -> None:
     """First the wish, then SIGTERM, then SIGKILL, each with its time."""
-    wish, age_s = wish_in(folder), _age_s(folder.control, now_us)
-    if wish is None or wish.want != "cancel" or age_s is None or age_s < settings.cancel_grace_s:
+    wish, age = wish_in(folder), age_s(folder.control, now_us)
+    if wish is None or wish.want != "cancel" or age is None or age < settings.cancel_grace_s:
         return
-    late = age_s >= settings.cancel_grace_s + KILL_AFTER_TERM_S
+    late = age >= settings.cancel_grace_s + KILL_AFTER_TERM_S
     workers.signal(folder, signal.SIGKILL if late else signal.SIGTERM)

@@ -1,20 +1,28 @@
 """What a worker says, line by line: the structs of protocol 1. Fields of newer workers are ignored, not refused."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""What a database and every reader of JSON hold exactly; nothing that is counted here comes near."""
+Moment = Annotated[float, Meta(ge=0, le=1e11)]
+"""Its microseconds fit a database's number."""
 
 
 class _Told(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"):
     """seq: from 1, over the file. at: seconds since 1970."""
 
-    seq: int
-    at: float
+    seq: Count
+    at: Moment
 
 
 class Started(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="started"):
-    resumed_from_step: int | None = None
+    """resume: it was to go on from a checkpoint."""
+
+    resume: bool = False
+    resumed_from_step: Count | None = None
     device: object = None
     precision: str | None = None
 
@@ -37,24 +45,24 @@ class Phase(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", 
 
 
 class Step(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="step"):
-    step: int
-    total_steps: int | None = None
+    step: Count
+    total_steps: Count | None = None
     epoch: float | None = None
     loss: float | None = None
     learning_rate: float | None = None
     grad_norm: float | None = None
-    tokens_seen: int | None = None
+    tokens_seen: Count | None = None
     tokens_per_s: float | None = None
     eta_s: float | None = None
 
 
 class Evaluation(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="evaluation"):
-    step: int
+    step: Count
     eval_loss: float | None = None
 
 
 class CheckpointMade(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="checkpoint"):
-    step: int
+    step: Count
     path: str
     sha256: str
     loss: float | None = None
@@ -75,7 +83,7 @@ class Sample(Struct, frozen=True, kw_only=True, rename="camel"):
 
 class Judged(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="judged"):
     side: Literal["baseline", "candidate"]
-    rows: int
+    rows: Count
     loss: float | None = None
     exact_match: float | None = None
     reward_accuracy: float | None = None
@@ -84,20 +92,20 @@ class Judged(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type",
 
 
 class Finished(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="finished"):
-    step: int
+    step: Count
     files: dict[str, str]
-    total_steps: int | None = None
+    total_steps: Count | None = None
     train_loss: float | None = None
-    tokens_seen: int | None = None
+    tokens_seen: Count | None = None
     seconds: float | None = None
-    peak_memory_bytes: int | None = None
-    layers_adapted: int | None = None
-    trainable_parameters: int | None = None
+    peak_memory_bytes: Count | None = None
+    layers_adapted: Count | None = None
+    trainable_parameters: Count | None = None
 
 
 class Stopped(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="stopped"):
     reason: Literal["paused", "cancelled"]
-    step: int | None = None
+    step: Count | None = None
     checkpoint: str | None = None
 
 

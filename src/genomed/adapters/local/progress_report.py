@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from genomed.adapters._accounting import Value
-from genomed.adapters.local.progress_file import Line
+from genomed.adapters.local.progress_file import LONGEST_LINE_BYTES, Chunk, Line
 from genomed.adapters.local.progress_lines import (
     CheckpointMade,
     CheckpointRejected,
@@ -42,10 +42,18 @@ PHASES = {
 
 
 class Cursor(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where reading goes on, and what was last known. ending: offset of the line that ended it; null while it runs."""
+    """Where reading goes on, and what was last known. ending: offset of the line that ended it; null while it runs.
+
+    inside: the offset lies in a line that is too long. seq: of the last line that was taken; told_to: lines up to this
+    one were told before the file was exchanged. unread: how many lines nobody understood.
+    """
 
     offset: int = 0
     ending: int | None = None
+    inside: bool = False
+    seq: int = 0
+    told_to: int = 0
+    unread: int = 0
     status: JobStatus = JobStatus.QUEUED
     phase: JobPhase = JobPhase.SUBMITTED
     word: str = "starting"
@@ -74,16 +82,43 @@ class Report:
         self._judgements: dict[str, Judgement] = {}
         self._effective: list[EffectiveField] = []
 
+    def read(self, chunk: Chunk) -> None:
+        """What a look at the file gave."""
+        if chunk.other:
+            message = "the progress file is shorter than it was, or another: it is read again, and nothing told twice"
+            self._warn("progress_file_exchanged", message)
+            self.cursor = replace(self.cursor, offset=0, told_to=max(self.cursor.seq, self.cursor.told_to))
+        self.take(chunk.lines, next_offset=chunk.next_offset)
+        self.cursor = replace(self.cursor, inside=chunk.inside)
+        if chunk.passed:
+            self._unread(chunk.passed, f"it ends in a line of more than {LONGEST_LINE_BYTES >> 20} MiB")
+
     def take(self, lines: Iterable[Line], *, next_offset: int) -> None:
+        unread, why = 0, ""
         for line in lines:
             try:
                 told = read_line(line.data)
-            except msgspec.MsgspecError as strange:
-                message = f"line at byte {line.offset} of the progress file is not understood: {strange}"
-                self._notices.append(Notice(level=EventLevel.WARNING, code="progress_line_unread", message=message))
+            except (msgspec.MsgspecError, UnicodeDecodeError) as strange:
+                unread, why = (
+                    unread + 1,
+                    f"line at byte {line.offset} of the progress file is not understood: {strange}",
+                )
                 continue
-            self._take(told, line.offset)
+            if line.offset == self.cursor.ending or told.seq > self.cursor.told_to:
+                self.cursor = replace(self.cursor, seq=told.seq)
+                self._take(told, line.offset)
+        self._unread(unread, why)
         self.cursor = replace(self.cursor, offset=max(self.cursor.offset, next_offset))
+
+    def _unread(self, count: int, why: str) -> None:
+        """Told at the first, the tenth, the hundredth line: a worker that raves does not fill the log."""
+        before, after = self.cursor.unread, self.cursor.unread + count
+        self.cursor = replace(self.cursor, unread=after)
+        if count and len(str(after)) > (len(str(before)) if before else 0):
+            self._warn("progress_line_unread", why if after == 1 else f"{why} ({after} lines so far)")
+
+    def _warn(self, code: str, message: str) -> None:
+        self._notices.append(Notice(level=EventLevel.WARNING, code=code, message=message))
 
     def _take(self, told: ProgressLine, offset: int) -> None:
         match told:
@@ -92,6 +127,8 @@ class Report:
                 if told.resumed_from_step is not None:
                     message = f"resumed from the checkpoint of step {told.resumed_from_step}"
                     self._notices.append(Notice(level=EventLevel.INFO, code="resumed", message=message))
+                elif told.resume:
+                    self._warn("started_anew", "there is no sound checkpoint to go on from: training starts anew")
             case Phase():
                 self._is(JobStatus.RUNNING, PHASES.get(told.phase, self.cursor.phase), told.phase)
             case Effective():
@@ -119,8 +156,7 @@ class Report:
                 made = Checkpoint(step=told.step, path=told.path, sha256=told.sha256, loss=told.loss)
                 self._checkpoints.append(made)
             case CheckpointRejected():
-                message = f"checkpoint {told.path} was not used: {told.reason}"
-                self._notices.append(Notice(level=EventLevel.WARNING, code="checkpoint_rejected", message=message))
+                self._warn("checkpoint_rejected", f"checkpoint {told.path} was not used: {told.reason}")
             case Judged():
                 self._judgements[told.side] = _judgement(told)
 

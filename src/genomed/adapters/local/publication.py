@@ -27,6 +27,7 @@ READ_BYTES = 1 << 20
 
 class _Spec(Struct, frozen=True, rename="camel"):
     base_model: str
+    revision: str | None = None
 
 
 class Output(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -109,20 +110,21 @@ def _broken_weights(path: Path) -> str | None:
 
 
 def _base_model(folder: AttemptFolder) -> BaseModel:
-    name = msgspec.json.decode(folder.spec.read_bytes(), type=_Spec).base_model
+    spec = msgspec.json.decode(folder.spec.read_bytes(), type=_Spec)
+    name = spec.base_model
     try:
         return BaseModel(name=name, fingerprint=read_model(Path(name)).fingerprint)
     except UnfitModel:  # a hub id: what was downloaded is the hub library's to name
-        return BaseModel(name=name, fingerprint=None)
+        return BaseModel(name=name, fingerprint=None, revision=spec.revision)
 
 
 def judged_samples(folder: AttemptFolder) -> bytes:
     """What each side answered, from the worker's own lines."""
     judged: dict[str, Judged] = {}
-    offset, drained = 0, False
+    offset, inside, drained = 0, False, False
     while not drained:
-        chunk = read_lines(folder.progress, offset=offset, limit_bytes=READ_BYTES)
-        offset, drained = chunk.next_offset, chunk.drained
+        chunk = read_lines(folder.progress, offset=offset, limit_bytes=READ_BYTES, inside=inside)
+        offset, inside, drained = chunk.next_offset, chunk.inside, chunk.drained
         for line in chunk.lines:
             try:
                 told = read_line(line.data)

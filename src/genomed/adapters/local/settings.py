@@ -14,35 +14,65 @@ WORKER = Path(__file__).parents[2] / "training" / "__main__.py"
 
 GIB = 1 << 30
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+AbsolutePath = Annotated[str, Meta(pattern="^/.")]
+Launch = Annotated[str, Meta(pattern="^(spawn|socket:/.+)$")]
+Sandbox = Literal["auto", "none", "rlimits", "landlock", "bubblewrap"]
 
 
 class LocalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The provider's section of the daemon's configuration.
 
-    python, worker: interpreter and program of the worker. allow_hub: may base models come from the network.
+    python, worker: interpreter and program of the worker. allow_hub: may base models come from the network;
+    allow_unpinned: without naming a commit.
     memory_reserve_bytes: what jobs must leave free. stall_after_s: silence after which a worker counts as stalled.
+    idle_after_s: how long it may live without any progress until it does, too. hang_after_s: how long a worker may be
+    stalled until it is ended and replaced. null: for ever.
     cancel_grace_s: how long a cancelled worker may take to stop by itself. threads: null leaves it to the engine.
     poll_s: how often a running worker is looked at. probe_timeout_s, probe_ttl_s: of the look at the interpreter.
+    launch: `spawn` makes workers children of the daemon; `socket:PATH` asks a service manager for each (python and
+    worker are then its unit's).
+
+    sandbox: the strongest level that is wanted; a weaker one is taken where it does not work, unless require_sandbox
+    (then a job is refused that landlock or bubblewrap cannot hold). readable, writable: further paths for workers.
+    memory_limit_bytes: of a worker with all its children. address_space_bytes: RLIMIT_AS, without CUDA only.
+    largest_file_bytes, tasks: what one worker may write into one file, and its processes and threads.
     """
 
     python: str = sys.executable
     worker: str = str(WORKER)
     allow_hub: bool = False
+    allow_unpinned: bool = False
     memory_reserve_bytes: Annotated[int, Meta(ge=0)] = GIB
     stall_after_s: Seconds = 120
+    idle_after_s: Seconds | None = 86_400
+    hang_after_s: Seconds | None = 3600
     cancel_grace_s: Seconds = 60
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
     poll_s: Seconds = 0.5
     probe_timeout_s: Seconds = 120
     probe_ttl_s: Seconds = 600
+    launch: Launch = "spawn"
+    sandbox: Sandbox = "auto"
+    require_sandbox: bool = False
+    readable: tuple[AbsolutePath, ...] = ()
+    writable: tuple[AbsolutePath, ...] = ()
+    memory_limit_bytes: Annotated[int, Meta(ge=1 << 20)] | None = None
+    address_space_bytes: Annotated[int, Meta(ge=1 << 26)] | None = None
+    largest_file_bytes: Annotated[int, Meta(ge=1 << 20)] | None = 1 << 40
+    tasks: Annotated[int, Meta(ge=16)] | None = 4096
 
 
 def settings_from(section: dict[str, object]) -> LocalSettings:
+    """Raises InvalidRequest."""
     try:
-        return msgspec.convert(section, LocalSettings)
+        settings = msgspec.convert(section, LocalSettings)
     except msgspec.ValidationError as wrong:
         known = ", ".join(LocalSettings.__struct_fields__)
         raise InvalidRequest(f"settings of provider local: {wrong}", remedy=f"known settings: {known}") from wrong
+    if settings.require_sandbox and settings.sandbox in ("none", "rlimits"):
+        message = f"settings of provider local: require_sandbox, and sandbox is {settings.sandbox}, which is no sandbox"
+        raise InvalidRequest(message, remedy="set sandbox to auto, landlock or bubblewrap")
+    return settings
 
 
 class LocalParameters(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

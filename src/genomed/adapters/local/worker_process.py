@@ -2,22 +2,26 @@
 
 A worker inherits a locked file descriptor. The lock falls with the process, whatever kills it, and no pid can be
 mistaken for another; so "does it live" has an answer even between the start and the first word written. The process
-id with its start time says whom to signal. Blocking: call it in a thread. Does not know what a worker does.
+id with its start time says whom to signal. Blocking: call it in a thread. Does not know what a worker does, nor how
+it is confined.
 """
 
 import fcntl
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT, Popen
 from threading import Lock
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
 from genomed.adapters._durable_files import write_atomically
 from genomed.adapters.local.attempt_folder import AttemptFolder
+from genomed.adapters.local.sessions import command_line, everybody, oom_kills
+from genomed.entities.confinement_events import Confinement
 
 PASSED = (
     "PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME",
@@ -33,6 +37,25 @@ class Identity(Struct, frozen=True, kw_only=True, rename="camel"):
 
     pid: int
     start_ticks: int | None = None
+
+
+class Record(Struct, frozen=True, kw_only=True, rename="camel"):
+    """started.json: whom we started, how confined, and how many processes the kernel had ended for memory by then.
+
+    group: its control group, by path. lock: the lock file by device and number, so that a copy of the folder (put back
+    from a backup, say, while the worker lives) claims nobody.
+    """
+
+    pid: int
+    start_ticks: int | None = None
+    oom_kills: int | None = None
+    confinement: Confinement | None = None
+    group: str | None = None
+    lock: tuple[int, int] | None = None
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(pid=self.pid, start_ticks=self.start_ticks)
 
 
 def worker_environment(ours: Mapping[str, str], *, allow_hub: bool) -> dict[str, str]:
@@ -56,7 +79,7 @@ def start_ticks(pid: int) -> int | None:
 def identity_in(path: Path) -> Identity | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Identity)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
 
@@ -66,6 +89,36 @@ def is_running(identity: Identity | None) -> bool:
     )
 
 
+class Start(Struct, frozen=True, kw_only=True):
+    """A worker to be started. lock: a descriptor that it must inherit, and keep as long as it lives. log: takes its
+    output and its errors.
+    """
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    folder: Path
+    lock: int
+    log: Path
+
+
+class Started(Protocol):
+    """What was started: the leader of a session and process group of its own."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """How it ended, as subprocess tells it; None while it runs, and where nobody can know."""
+        ...
+
+
+Starter = Callable[[Start], Started]
+"""The one seam through which workers come to life. Another one (a socket of a service manager, say) must keep three
+promises: the process inherits `lock`, it leads its own session, and it outlives this daemon. Then it is found again,
+steered and ended like any other. Raises OSError where it cannot be started.
+"""
+
+
 class _Outliving(Popen[bytes]):
     """A child that is meant to outlive us: to forget it while it runs is no leak, so it does not warn."""
 
@@ -73,37 +126,68 @@ class _Outliving(Popen[bytes]):
         """Does nothing: a later daemon finds it by its files."""
 
 
-class Workers:
-    """Handles are kept for reaping alone; every answer comes from the files."""
+def as_child(start: Start) -> Started:
+    with start.log.open("ab") as log:
+        return _Outliving(
+            start.command,
+            cwd=start.folder,
+            env=start.environment,
+            stdin=DEVNULL,
+            stdout=log,
+            stderr=STDOUT,
+            start_new_session=True,
+            pass_fds=(start.lock,),
+        )
 
-    def __init__(self) -> None:
-        self._children: list[_Outliving] = []
+
+class Workers:
+    """Handles are kept for reaping, and for how a child ended; every other answer comes from the files."""
+
+    def __init__(self, starter: Starter = as_child) -> None:
+        self._starter = starter
+        self._children: dict[Path, Started] = {}
+        self._codes: dict[Path, int] = {}
         self._gate = Lock()
 
-    def start(self, folder: AttemptFolder, command: Sequence[str], environment: Mapping[str, str]) -> bool:
+    def start(
+        self,
+        folder: AttemptFolder,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        confinement: Confinement | None = None,
+        group: str | None = None,
+    ) -> bool:
         """False when a worker of this attempt is, or was, there already. Raises OSError when it cannot be started."""
         with self._gate:
             if self._was_started(folder):
                 return False
             lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            killed = oom_kills()
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                with folder.log.open("ab") as log:
-                    child = _Outliving(
-                        command,
-                        cwd=folder.root,
-                        env=dict(environment),
-                        stdin=DEVNULL,
-                        stdout=log,
-                        stderr=STDOUT,
-                        start_new_session=True,
-                        pass_fds=(lock,),
+                child = self._starter(
+                    Start(
+                        command=tuple(command),
+                        environment=dict(environment),
+                        folder=folder.root,
+                        lock=lock,
+                        log=folder.log,
                     )
+                )
             finally:
                 os.close(lock)
-            self._children.append(child)
-            identity = Identity(pid=child.pid, start_ticks=start_ticks(child.pid))
-            write_atomically(folder.started, msgspec.json.encode(identity))
+            self._children[folder.root] = child
+            self._codes.pop(folder.root, None)
+            record = Record(
+                pid=child.pid,
+                start_ticks=start_ticks(child.pid),
+                oom_kills=killed,
+                confinement=confinement,
+                group=group,
+                lock=_number_of(folder.lock),
+            )
+            write_atomically(folder.started, msgspec.json.encode(record))
             return True
 
     def was_started(self, folder: AttemptFolder) -> bool:
@@ -116,32 +200,96 @@ class Workers:
 
     def alive(self, folder: AttemptFolder) -> bool:
         with self._gate:
-            self._children = [child for child in self._children if child.poll() is None]
-            # the lock first: an interpreter behind a wrapper that closes descriptors is still known by its own word
-            return _is_locked(folder.lock) or any(is_running(identity) for identity in _identities(folder))
+            self._reap()
+            return _is_locked(folder.lock) or _runs_without_lock(folder)
+
+    def code(self, folder: AttemptFolder) -> int | None:
+        """How it ended, as subprocess tells it; None while it lives, and for one that another daemon started."""
+        with self._gate:
+            self._reap()
+            return self._codes.get(folder.root)
+
+    def _reap(self) -> None:
+        for root, child in list(self._children.items()):
+            if (code := child.poll()) is not None:
+                self._codes[root] = code
+                del self._children[root]
 
     def signal(self, folder: AttemptFolder, number: signal.Signals) -> bool:
         """To the worker's whole process group; False when there is nobody who is surely it."""
-        for identity in _identities(folder):
-            if is_running(identity):
-                return _signal_group(identity.pid, number)
-        return False
+        session = session_of(folder)
+        return session is not None and _signal_group(session, number)
 
 
-def _signal_group(pid: int, number: signal.Signals) -> bool:
+def record_in(folder: AttemptFolder) -> Record | None:
     try:
-        group = os.getpgid(pid)
-        if group == os.getpgrp():  # it was not started by us: a worker leads a session of its own
-            return False
+        return msgspec.json.decode(folder.started.read_bytes(), type=Record)
+    except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
+        return None
+
+
+def _is_a_copy(folder: AttemptFolder, record: Record) -> bool:
+    return record.lock is not None and record.lock != _number_of(folder.lock)
+
+
+def _number_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def session_of(folder: AttemptFolder) -> int | None:
+    """The id of the worker's session, which is its process group's; None when nobody is surely it.
+
+    Our own record is believed. Its leader may be gone before the others (it only waited for them), or hidden from us
+    (a /proc that shows nobody who may not be traced): the number cannot have been given to somebody else while the
+    lock shows that the worker, who is in that session, lives. The worker's
+    own word is not believed, lest it have us signal a stranger: without a record (we died right after the start) it is
+    the leader of a session that was started with this attempt's file on its command line.
+    """
+    record = record_in(folder)
+    if record is not None and _is_a_copy(folder, record):
+        return None
+    if record is not None and is_running(record.identity):
+        return record.pid
+    if not _is_locked(folder.lock):
+        return None
+    if record is not None:
+        return record.pid
+    named = {str(folder.policy), str(folder.spec)}
+    leaders = (member.pid for member in everybody() if member.pid == member.session)
+    return next((pid for pid in leaders if named & {*command_line(pid)}), None)
+
+
+def _signal_group(group: int, number: signal.Signals) -> bool:
+    if group == os.getpgrp():  # it was not started by us: a worker leads a session of its own
+        return False
+    try:
         os.killpg(group, number)
     except ProcessLookupError:
         return False
     return True
 
 
-def _identities(folder: AttemptFolder) -> list[Identity]:
-    found = (identity_in(path) for path in (folder.started, folder.worker))
-    return [identity for identity in found if identity is not None]
+def _runs_without_lock(folder: AttemptFolder) -> bool:
+    """An interpreter behind a wrapper that closes descriptors. Its own word counts for a process of its session."""
+    record, told = record_in(folder), identity_in(folder.worker)
+    if record is not None and _is_a_copy(folder, record):
+        return False
+    if record is not None and is_running(record.identity):
+        return True
+    if told is None or not is_running(told):
+        return False
+    return record is None or _session(told.pid) == record.pid
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _is_locked(path: Path) -> bool:

@@ -11,7 +11,10 @@ from msgspec.structs import replace
 from genomed.entities.dataset_port import Lesson
 from genomed.entities.interaction import FeedbackBody, Interaction, InteractionBody, right_answer
 from genomed.entities.row_fitness import unfit
+from genomed.entities.row_guards import Provenance
 from genomed.entities.rows import Message, Row
+
+WITHHELD = ("quarantine", "it waits in quarantine, or was discarded out of it: genome/quarantine-list")
 
 
 class Material(Struct, frozen=True, kw_only=True):
@@ -42,6 +45,16 @@ class Material(Struct, frozen=True, kw_only=True):
             session_id=interaction.session_id,
             person_id=interaction.person_id,
             origins=origins,
+            provenance=self.provenance,
+        )
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(
+            origin=self.interaction_id,
+            sources=self.interaction.sources,
+            own=self.interaction.own_words,
+            by_agent=self.interaction.by_agent,
         )
 
 

@@ -5,7 +5,7 @@ What was merely approved by one and rejected by another has one answer only, so 
 
 from collections.abc import Iterable, Iterator
 
-from genomed.curation.conversion.material import Material, own_answer, sound
+from genomed.curation.conversion.material import WITHHELD, Material, own_answer, sound
 from genomed.curation.conversion.options import PreferenceOptions
 from genomed.curation.conversion.tally import Tally
 from genomed.entities.dataset_port import Lesson
@@ -22,6 +22,8 @@ def preference(materials: Iterable[Material], options: PreferenceOptions, tally:
             tally.leave_out(
                 "search", "a search is no answer; the method triplets learns from it", material.interaction_id
             )
+        elif material.interaction.withheld:
+            tally.leave_out(*WITHHELD, material.interaction_id)
         else:
             yield from _pairs(material, material.body, options, tally)
 

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from genomed.curation.conversion.material import Material, own_answer, sound, taught_answer, unlearned
+from genomed.curation.conversion.material import WITHHELD, Material, own_answer, sound, taught_answer, unlearned
 from genomed.curation.conversion.options import SessionsOptions
 from genomed.curation.conversion.tally import Tally
 from genomed.entities.dataset_port import Lesson
 from genomed.entities.interaction import USABLE_ABOVE, InteractionBody
 from genomed.entities.json_value import JsonObject
+from genomed.entities.row_guards import Provenance
 from genomed.entities.rows import ChatRow, Message
 
 NO_SESSION = ("", "unknown")
@@ -47,7 +48,20 @@ def sessions(materials: Iterable[Material], options: SessionsOptions, tally: Tal
         tally.made += 1
         people = {one.material.interaction.person_id for one in used}
         lesson = used[-1].material.lesson(row, origins=tuple(one.material.interaction_id for one in used))
+        lesson = replace(lesson, provenance=_provenance(used))
         yield lesson if len(people) == 1 else _of_several(lesson)
+
+
+def _provenance(turns: Sequence[Turn]) -> Provenance:
+    """Of everything in it; its own words are those of any turn that is learned and nobody else judged."""
+    found = [one.material.provenance for one in turns]
+    learned = [known for known, turn in zip(found, turns, strict=True) if turn.learned and known.own]
+    return Provenance(
+        origin=turns[-1].material.interaction_id,
+        sources=tuple(dict.fromkeys(source for one in found for source in one.sources)),
+        own=bool(learned),
+        by_agent=any(one.by_agent for one in learned),
+    )
 
 
 def _of_several(lesson: Lesson) -> Lesson:
@@ -59,6 +73,7 @@ def _of_several(lesson: Lesson) -> Lesson:
         source=lesson.source,
         session_id=lesson.session_id,
         origins=lesson.origins,
+        provenance=lesson.provenance,
     )
 
 
@@ -103,6 +118,8 @@ def _turns(materials: Sequence[Material], options: SessionsOptions) -> list[Turn
     for one in materials:
         if one.body is None or one.interaction.forgotten:
             return Refused("erased", "the words of a turn are gone")
+        if one.interaction.withheld:
+            return Refused(*WITHHELD)
         corrected = taught_answer(one, one.body) != own_answer(one.body)
         judged = one.interaction.quality is not None or options.unjudged
         learned = judged and one.interaction.usable and not corrected

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from genomed.curation.conversion.material import Material, sound, taught_answer, unlearned
+from genomed.curation.conversion.material import WITHHELD, Material, sound, taught_answer, unlearned
 from genomed.curation.conversion.options import SftOptions
 from genomed.curation.conversion.tally import Tally
 from genomed.entities.dataset_port import Lesson
@@ -31,6 +31,8 @@ def _row(material: Material, options: SftOptions, tally: Tally) -> ChatRow | Non
         tally.leave_out("erased", "its words are gone", own)
     elif interaction.searched:
         tally.leave_out("search", "a search is no answer; the method triplets learns from it", own)
+    elif interaction.withheld:
+        tally.leave_out(*WITHHELD, own)
     elif interaction.quality is None and not options.unjudged:
         tally.leave_out("unjudged", "nobody judged it; ask for these with unjudged", own)
     elif not interaction.usable:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from statistics import median
 from typing import assert_never
 
-from genomed.curation.conversion.material import Material, sound
+from genomed.curation.conversion.material import WITHHELD, Material, sound
 from genomed.curation.conversion.options import Negatives, TripletsOptions
 from genomed.curation.conversion.tally import Tally
 from genomed.entities.dataset_port import Lesson
@@ -27,6 +27,9 @@ def triplets(materials: Iterable[Material], options: TripletsOptions, tally: Tal
         tally.look()
         if material.body is None or material.interaction.forgotten:
             tally.leave_out("erased", "its words are gone", material.interaction_id)
+            continue
+        if material.interaction.withheld:
+            tally.leave_out(*WITHHELD, material.interaction_id)
             continue
         yield from _of_search(material, material.body, options, tally)
 

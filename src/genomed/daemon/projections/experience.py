@@ -6,6 +6,8 @@ Knows the log alone. Does not know the other projections.
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+import msgspec
+
 from genomed.daemon.read_model_port import Fold, fold_of, write
 from genomed.entities import bucket as bucket_fold
 from genomed.entities import interaction as interaction_fold
@@ -25,10 +27,13 @@ from genomed.entities.experience_events import (
 )
 from genomed.entities.facts import BucketKey
 from genomed.entities.forget_events import InteractionForgotten
+from genomed.entities.guard_events import QuarantineDiscarded, QuarantineReleased
 from genomed.entities.interaction import Interaction
 from genomed.entities.journal_port import SideWrite
 
 SCHEMA = """
+-- sources: as a JSON list, for quotas. own: 0 somebody else judged it, 1 nobody did, 2 and an agent told it.
+-- withheld: 1 in quarantine, 2 discarded out of it.
 CREATE TABLE IF NOT EXISTS buckets (
   bucket_id TEXT PRIMARY KEY, persona_id TEXT NOT NULL, domain TEXT NOT NULL, base_model TEXT NOT NULL,
   opened_us INTEGER NOT NULL
@@ -36,26 +41,27 @@ CREATE TABLE IF NOT EXISTS buckets (
 CREATE TABLE IF NOT EXISTS examples (
   interaction_id TEXT PRIMARY KEY, bucket_id TEXT NOT NULL, position INTEGER NOT NULL, captured_us INTEGER NOT NULL,
   quality REAL, usable INTEGER NOT NULL, paired INTEGER NOT NULL, state TEXT NOT NULL, job_id TEXT,
-  revised INTEGER NOT NULL DEFAULT 0
+  revised INTEGER NOT NULL DEFAULT 0, sources TEXT NOT NULL, own INTEGER NOT NULL, withheld INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS examples_by_bucket
-  ON examples (bucket_id, state, position, usable, quality, captured_us, paired);
+  ON examples (bucket_id, state, position, usable, quality, captured_us, paired, own, withheld);
 CREATE INDEX IF NOT EXISTS examples_by_job ON examples (job_id) WHERE job_id IS NOT NULL;
 """
 TABLES = ("buckets", "examples")
 
 _OPEN_BUCKET = "INSERT OR IGNORE INTO buckets VALUES (?, ?, ?, ?, ?)"
-_CAPTURE = "INSERT INTO examples VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', NULL, 0)"
+_CAPTURE = "INSERT INTO examples VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', NULL, 0, ?, ?, ?)"
 _JUDGE = """
-UPDATE examples SET quality = ?1, usable = ?2, paired = ?3, position = ?4,
+UPDATE examples SET quality = ?1, usable = ?2, paired = ?3, position = ?4, own = ?7, withheld = ?8,
   revised = CASE WHEN state = 'reserved' AND ?5 THEN 1 ELSE revised END,
   state = CASE WHEN state = 'consumed' AND ?5 THEN 'pending' ELSE state END
 WHERE interaction_id = ?6
 """
-_FORGET = "UPDATE examples SET usable = 0, paired = 0 WHERE interaction_id = ?"
+_FORGET = "UPDATE examples SET usable = 0, paired = 0, withheld = 0 WHERE interaction_id = ?"
 _RESERVE = """
 UPDATE examples SET state = 'reserved', job_id = ?1, revised = 0
 WHERE bucket_id = ?2 AND state = 'pending' AND usable AND position <= ?3 AND (paired OR NOT ?4)
+  AND interaction_id NOT IN (SELECT value FROM json_each(?5))
 """
 _RESERVE_AGAIN = """
 UPDATE examples SET state = 'reserved', revised = 0 WHERE bucket_id = ?2 AND state = 'pending' AND job_id = ?1
@@ -72,7 +78,9 @@ def _bucket(state: Bucket | None, envelope: Envelope) -> Bucket:
 
 
 def _interaction(state: Interaction | None, envelope: Envelope) -> Interaction:
-    return interaction_fold.evolve(state, cast("InteractionEvent", envelope.event), at_us=envelope.at_us)
+    return interaction_fold.evolve(
+        state, cast("InteractionEvent", envelope.event), at_us=envelope.at_us, actor=envelope.actor
+    )
 
 
 FOLDS: Mapping[str, Fold] = {
@@ -98,14 +106,22 @@ def _interaction_rows(own: str, envelope: Envelope, state: Interaction) -> Seque
     match envelope.event:
         case InteractionCaptured():
             opened = _opened(state.bucket_id, state.bucket, envelope.at_us)
-            row = (own, state.bucket_id, envelope.position, envelope.at_us, *worth)
+            sources = msgspec.json.encode(state.sources).decode()
+            row = (own, state.bucket_id, envelope.position, envelope.at_us, *worth, sources, *_guarded(state))
             return (opened,) if state.searched else (opened, write(_CAPTURE, *row))
         case FeedbackGiven() as given:
-            return (write(_JUDGE, *worth, envelope.position, int(given.corrected), own),)
+            return (write(_JUDGE, *worth, envelope.position, int(given.corrected), own, *_guarded(state)),)
+        case QuarantineReleased() | QuarantineDiscarded():
+            return (write(_JUDGE, *worth, envelope.position, 0, own, *_guarded(state)),)
         case InteractionForgotten():
             return (write(_FORGET, own),)
         case _:
             return ()
+
+
+def _guarded(state: Interaction) -> tuple[int, int]:
+    """How own and how withheld it is, as the table has them."""
+    return (int(state.own_words) * (2 if state.by_agent else 1), int(state.withheld) + int(state.discarded))
 
 
 def _bucket_rows(own: str, envelope: Envelope) -> Sequence[SideWrite]:
@@ -115,7 +131,8 @@ def _bucket_rows(own: str, envelope: Envelope) -> Sequence[SideWrite]:
         case ExamplesReserved() as reserved:
             if reserved.again:
                 return (write(_RESERVE_AGAIN, reserved.job_id, own),)
-            taken = (reserved.through_position, int(reserved.paired_only))
+            left = msgspec.json.encode(reserved.held_back).decode()
+            taken = (reserved.through_position, int(reserved.paired_only), left)
             return (write(_RESERVE, reserved.job_id, own, *taken),)
         case ExamplesConsumed(job_id=job_id):
             return (write(_CONSUME, job_id),)

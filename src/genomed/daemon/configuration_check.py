@@ -1,0 +1,40 @@
+"""What can be said about a configuration without starting: its own problems, and those of each provider's section.
+
+Asks no provider, opens no log and reads no secret. Knows how the adapters read their sections: they are asked to.
+"""
+
+from genomed import adapters
+from genomed.daemon.assembly import now_us
+from genomed.daemon.secret_store import SecretStore
+from genomed.daemon.settings import Loaded
+from genomed.entities.errors import Problem
+from genomed.entities.ports import ProviderContext
+
+
+def provider_problems(loaded: Loaded) -> list[Problem]:
+    """A daemon starts in spite of these: such a provider is not available, and says why."""
+    found: list[Problem] = []
+    known = adapters.provider_names()
+    for name, section in loaded.settings.providers.items():
+        if name not in known:
+            told = [Problem(field="", message="there is no such provider", remedy=f"there are {', '.join(known)}")]
+        else:
+            told = list(adapters.objections(name, _context(loaded, section)))
+        for one in told:
+            section_field = f"providers.{name}"
+            field = one.field if one.field.startswith(section_field) else f"{section_field}.{one.field}".rstrip(".")
+            origin = loaded.source.origin(field)
+            message = one.message if origin is None else f"{one.message} ({origin})"
+            found.append(Problem(field=field, message=message, remedy=one.remedy))
+    return found
+
+
+def _context(loaded: Loaded, section: dict[str, object]) -> ProviderContext:
+    folder = loaded.settings.data_dir
+    return ProviderContext(
+        jobs_dir=f"{folder}/jobs",
+        layers_dir=f"{folder}/layers",
+        settings=section,
+        now_us=now_us,
+        secrets=SecretStore({}),
+    )
