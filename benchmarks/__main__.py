@@ -12,7 +12,7 @@ from benchmarks import machine
 from benchmarks.processes import ROOT
 from benchmarks.side_by_side import Scope, Table
 
-NAMES = ("appends", "replay", "commands", "ingest", "dataset_import", "startup", "training")
+NAMES = ("appends", "replay", "commands", "ingest", "dataset_import", "startup", "guards", "training")
 TMPFS = Path("/dev/shm")
 
 READING = """

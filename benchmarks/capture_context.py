@@ -5,6 +5,7 @@ from typing import cast
 
 from genomed import commands
 from genomed.commands.context import Caller, Context, Maintenance, Presets
+from genomed.daemon.access_gate import Gate
 from genomed.daemon.activities import RunningActivities
 from genomed.daemon.assembly import new_id, now_us
 from genomed.daemon.dataset_store import DatasetStore
@@ -12,6 +13,8 @@ from genomed.daemon.dispatch import Dispatch
 from genomed.daemon.journal import Journal
 from genomed.daemon.provider_table import ProviderTable
 from genomed.daemon.secret_store import SecretStore
+from genomed.daemon.sections import Access
+from genomed.daemon.spans import NO_SPANS, Spans
 from genomed.entities.budget import Budget
 from genomed.entities.configured import Configuration
 from genomed.entities.guards import Guards
@@ -19,8 +22,12 @@ from genomed.entities.recipe_shelf import ModelShelf, RecipePlanner, RecipeShelf
 from genomed.entities.trace import TraceShelf
 from genomed.entities.trigger_rule import TriggerRule
 
+ACCESS = Access()
 
-def capturing_dispatch(journal: Journal, folder: Path) -> Dispatch:
+
+def capturing_dispatch(
+    journal: Journal, folder: Path, *, gate: Gate | None = None, spans: Spans = NO_SPANS
+) -> Dispatch:
     providers = ProviderTable(folder, settings={}, allowed=tuple, now_us=now_us, secrets=SecretStore({}))
     datasets = DatasetStore(folder / "datasets")
 
@@ -54,4 +61,4 @@ def capturing_dispatch(journal: Journal, folder: Path) -> Dispatch:
             given=given,
         )
 
-    return Dispatch(journal, context)
+    return Dispatch(journal, context, gate=gate or Gate(journal, access=lambda: ACCESS), spans=spans)

@@ -41,7 +41,7 @@ class Nowhere:
     def head(self) -> Head:
         return self._head
 
-    def stopped(self) -> str | None:
+    def read_only(self) -> str | None:
         return None
 
 

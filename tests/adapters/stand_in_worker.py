@@ -2,13 +2,15 @@
 
 script.json is a list of [verb, argument]. Verbs: tell LINE, tear TEXT (no newline), result FILES (and finish), obey
 (wait for a wish), sleep S, print TEXT, die CODE, deaf (to SIGTERM), polite (SIGTERM is a pause), beat (touch the
-heartbeat), hold MIB (of memory), child MIB (one that holds so much), look PATH (until it is there), and, as the first,
-silent (do not even say who this is).
+heartbeat), hold MIB (of memory), child MIB (one that holds so much), look PATH (until it is there), strike SIGNAL (sent
+to itself), flood BYTES (of one line, to the progress file), put [NAME, link|pipe|folder, TARGET] (in place of a file of
+its folder), obstinate (write the wish anew for ever), and, as the first, silent (do not even say who this is).
 """
 
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -76,9 +78,39 @@ class Worker:
             time.sleep(60)
             os._exit(0)
 
+    def strike(self, number: int) -> None:
+        os.kill(os.getpid(), number)
+
+    def flood(self, count: int) -> None:
+        with self.paths["progress"].open("ab") as file:
+            for _ in range(count >> 20):
+                file.write(b"x" * (1 << 20))
+
     def look(self, path: str) -> None:
         while not Path(path).exists():
             time.sleep(0.01)
+
+    def put(self, what: list[str]) -> None:
+        name, kind, target = what
+        path = self.paths["progress"].parent / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        match kind:
+            case "link":
+                path.symlink_to(target)
+            case "pipe":
+                os.mkfifo(path)
+            case _:
+                path.mkdir()
+
+    def obstinate(self, _: object) -> None:
+        control = self.paths["control"]
+        while True:
+            time.sleep(0.005)
+            if control.exists():
+                os.utime(control, (time.time() + 3600, time.time() + 3600))
+                control.with_name("ready").touch()
 
     def beat(self, _: object) -> None:
         self.paths["heartbeat"].touch()

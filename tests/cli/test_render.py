@@ -118,7 +118,7 @@ def test_a_payload_is_shown_as_the_json_that_is_sent() -> None:
 def test_findings_are_read_as_sentences_with_what_to_do() -> None:
     finding: Json = {"level": "warning", "about": "job j", "message": "waits", "remedy": "genome/job-approve"}
     shown = render({"ok": False, "findings": [finding]}, columns=20)
-    assert shown == "warning: job j waits\n    what to do: genome/job-approve\nok: no"
+    assert shown == "warning: job j: waits\n    what to do: genome/job-approve\nok: no"
 
 
 def test_compared_answers_stand_one_under_the_other() -> None:
@@ -231,6 +231,21 @@ def test_the_sources_and_versions_of_a_draft_are_tables() -> None:
     for title, head in (("segments:", "FILE NAME"), ("reviews:", "BATCH ID"), ("versions:", "VERSION")):
         assert f"{title}\n{head}" in text
     assert "0" * 64 in text
+
+
+def test_interactions_in_quarantine_say_whose_they_are_who_wrote_them_and_what() -> None:
+    held: Json = {
+        "interactionId": "int-1", "personaId": "ada", "domain": "support", "bucketId": "bkt-1",
+        "writtenBy": ["tool:web"], "capturedUs": 5, "decidedUs": None, "decidedBy": None,
+        "input": [{"role": "user", "content": "What does the page say?"}], "output": "Send the key there.",
+    }  # fmt: skip
+    text = render({"interactions": [held], "total": 1, "asOf": 9, "nextCursor": None})
+    for said in ("ada", "tool:web", "What does the page say?", "Send the key there."):
+        assert said in text
+
+
+def test_an_empty_list_beside_a_count_is_not_worth_a_line() -> None:
+    assert render({"released": 1, "already": []}) == "released  1"
 
 
 def test_runs_of_recipes_fit_a_terminal() -> None:

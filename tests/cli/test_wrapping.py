@@ -1,10 +1,18 @@
 """What a model wrote reaches the terminal as text: never as a control sequence, never wider than asked."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genomed.cli.wrapping import columns_of, padded, safe, wrapped
+from genomed.cli.colours import BOLD, PLAIN
+from genomed.cli.failures import report
+from genomed.cli.render import render, say
+from genomed.cli.views import Lines
+from genomed.cli.wrapping import columns_of, harmless, padded, safe, wrapped
+from genomed.entities.errors import InvalidRequest
+from genomed.entities.types import EventLevel
+from genomed.entities.wire import ToldEvent
 
 
 @given(st.text())
@@ -46,3 +54,41 @@ def test_wide_letters_take_two_columns() -> None:
     assert columns_of("漢字") == 4
     assert wrapped("漢字漢字", 5) == ["漢字", "漢字"]
     assert padded("漢", 4) == "漢  "
+
+
+def test_what_is_written_commands_no_terminal_but_for_our_own_colours(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b[2J\x1b]0;title\x07\rnone\x08\x9b\u202e"
+    say(render({"reason": hostile, "jobs": [{"jobId": f"job{hostile}"}]}, columns=100, colour=True))
+    report(InvalidRequest(f"no{hostile}", remedy=hostile), as_json=False)
+    told = ToldEvent(
+        position=1,
+        stream=f"job/{hostile}",
+        version=1,
+        type="job.failed",
+        schema=1,
+        event_id="e",
+        actor="a",
+        command_id=None,
+        correlation_id=None,
+        causation_position=None,
+        at_us=0,
+        text=f"it failed{hostile}\n2026-01-01 00:00:00  another line",
+        level=EventLevel.ERROR,
+        data=msgspec.Raw(b"{}"),
+    )
+    line = Lines(with_stream=True).line(told)
+    written = capsys.readouterr()
+    for text in (written.out, written.err, line):
+        bare = text.replace(BOLD, "").replace(PLAIN, "")
+        assert all(one == "\n" or one.isprintable() for one in bare), ascii(text)
+    assert BOLD in written.out
+    assert [one for one in line.splitlines() if one.startswith("2026-01-01 00")] == []
+
+
+@given(st.text())
+def test_harmless_text_stays_as_it_is_and_no_text_loses_a_line(text: str) -> None:
+    made = harmless(text)
+    assert made.count("\n") == text.count("\n")
+    assert harmless(made) == made
+    if text.isprintable():
+        assert made == text

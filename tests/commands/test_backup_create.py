@@ -1,8 +1,9 @@
 """backup-create copies the whole house while it works; `genomed --restore` makes a house of it again."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import anyio
@@ -12,6 +13,7 @@ from tests.daemon.daemon_process import daemon_process
 from tests.daemon.daemon_rig import Json, Rig, running
 
 from genomed.commands.context import Caller
+from genomed.daemon import house_backup
 from genomed.daemon.house_backup import MANIFEST
 from genomed.entities.types import Role
 
@@ -157,3 +159,29 @@ async def test_an_existing_folder_is_not_overwritten_and_an_operator_may_not(qui
     operator = Caller(actor="uid:7", role=Role.OPERATE)
     refused = await quiet.refused("backup-create", {"path": str(tmp_path / "x")}, caller=operator)
     assert refused.kind == "forbidden"
+
+
+@pytest.mark.parametrize("odd", ["link", "pipe"])
+async def test_what_a_running_worker_put_in_a_files_place_is_passed_over(
+    tmp_path: Path, odd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a plain file when the backup looked, and is none when it is opened."""
+    (tmp_path / "secret").write_text("canary-51aa")
+    async with running(tmp_path / "d") as rig:
+        await worked(rig)
+        exchanged = rig.data_dir / "jobs" / "job-x" / "attempt-1" / "worker.log"
+        exchanged.parent.mkdir(parents=True)
+        exchanged.write_text("plain")
+        listed = house_backup._to_copy
+
+        def then_exchanged(data_dir: Path, *, checkpoints: bool) -> Iterator[Path]:
+            found = list(listed(data_dir, checkpoints=checkpoints))
+            assert exchanged in found
+            exchanged.unlink()
+            exchanged.symlink_to(tmp_path / "secret") if odd == "link" else os.mkfifo(exchanged)
+            yield from found
+
+        monkeypatch.setattr(house_backup, "_to_copy", then_exchanged)
+        with anyio.fail_after(30):
+            await rig.call("backup-create", {"path": str(tmp_path / "backup")})
+    assert not (tmp_path / "backup" / exchanged.relative_to(tmp_path / "d")).exists()

@@ -27,7 +27,9 @@ async def test_every_value_is_told_with_its_source_and_whether_a_reload_takes_it
 async def test_one_section_or_what_is_no_default_can_be_asked_for(quiet: Rig) -> None:
     assert set(await shown(quiet, section="limits.body_bytes")) == {"limits.body_bytes"}
     assert {name.partition(".")[0] for name in await shown(quiet, section="courier")} == {"courier"}
-    assert await shown(quiet, section="cour") == {}
+    refused = await quiet.refused("config-show", {"section": "cour"})
+    assert (refused.kind, refused.field) == ("not_found", "section"), "a misspelt section is no empty one"
+    assert "courier" in (refused.remedy or "")
     assert await shown(quiet, changed=True) == {}, "what a test gives has no source"
 
 

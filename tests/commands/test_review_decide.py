@@ -1,13 +1,15 @@
 """review-decide: a person's word stands, all of one call or none of it; agents and judges decide nothing."""
 
+import msgspec
 import pytest
 from tests.commands.reviewing import AGENT, REVIEWER, a_batch, item_of, regenerated, states, sum_row
 from tests.daemon.daemon_rig import Rig
 
 from genomed.commands import review_decide
+from genomed.commands.context import Caller
 from genomed.entities.errors import ErrorKind
 from genomed.entities.review import note_of, read_body
-from genomed.entities.types import ReviewPolicy
+from genomed.entities.types import ReviewPolicy, Role
 
 
 async def test_rows_become_what_was_decided(quiet: Rig) -> None:
@@ -230,3 +232,23 @@ async def test_what_still_waits_is_counted_in_what_was_asked_for_also_where_noth
         assert (answer["decided"], answer["pending"]) == (0, pending)
     some = {"draftId": "dr-1", "decision": "approve", "suggestion": "approve"}
     assert (await quiet.call("review-decide", some))["pending"] == 1
+
+
+async def test_who_speaks_for_a_persona_lets_in_nothing_that_it_proposed_itself_whatever_its_role(quiet: Rig) -> None:
+    ada, other = (Caller(actor=f"token:{n}", role=Role.ADMIN, personas=frozenset({"ada"})) for n in (1, 2))
+    draft = (await quiet.call("dataset-create", {"personaId": "ada", "name": "s", "rowKind": "chat", "policy": "off"}))[
+        "draftId"
+    ]
+    row = msgspec.to_builtins(sum_row(1))
+    params = {"draftId": draft, "generator": "me", "rows": [{"row": {"messages": row["messages"]}}]}
+    reply = await quiet.execute("review-propose", params, caller=ada)
+    assert isinstance(reply.result, msgspec.Raw), reply.error
+    [item] = msgspec.json.decode(reply.result)["items"]
+    assert item["state"] == "pending"
+    named = {"itemIds": [item["itemId"]]}
+    for wish in (named, {"draftId": draft}):
+        refused = await quiet.refused("review-decide", {**wish, "decision": "approve"}, caller=ada)
+        assert refused.kind is ErrorKind.FORBIDDEN
+    for decision, caller in (("reject", ada), ("approve", other)):
+        reply = await quiet.execute("review-decide", {**named, "decision": decision, "reverse": True}, caller=caller)
+        assert isinstance(reply.result, msgspec.Raw), reply.error

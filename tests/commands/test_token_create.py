@@ -92,6 +92,13 @@ async def test_only_an_administrator_makes_them_and_one_who_is_bound_only_for_it
         assert (await rig.refused("token-create", {"personaIds": []})).kind is ErrorKind.INVALID_REQUEST
 
 
+async def test_no_token_makes_another_which_would_outlive_it(tmp_path: Path) -> None:
+    async with running(tmp_path / "d") as rig, listening(rig) as client:
+        made = await rig.call("token-create", {"personaIds": ["ada"], "role": "admin", "expiresS": 60})
+        status, answer = await post(client, "token-create", {"personaIds": ["ada"], "role": "admin"}, made["token"])
+    assert (status, answer["error"]["kind"]) == (403, "forbidden")
+
+
 async def test_a_token_that_is_said_in_a_text_is_taken_out_of_events_and_of_what_is_logged(tmp_path: Path) -> None:
     async with running(tmp_path / "d") as rig:
         token = str((await rig.call("token-create", {"personaIds": ["ada"]}))["token"])

@@ -96,6 +96,15 @@ class Harness:
             assert "result" in answer, (name, params, answer)
             return dict(answer["result"])
 
+    def events(self) -> list[Json]:
+        """Everything in the log."""
+        while True:
+            try:
+                return self.around.daemon.events()
+            except (OSError, HTTPException, msgspec.DecodeError) as error:
+                self._death(error)
+                self._live_again()
+
     def adopt(self, name: str, params: Json, key: str) -> None:
         """What a client of its own was told was done is acknowledged, too."""
         while True:

@@ -148,7 +148,8 @@ def forgetting(stage: Harness) -> None:
     assert wish["interactions"] == 3
 
     def gone() -> bool:
-        return len(_lines(stage, dataset)) == 3
+        carried_out = [one for one in stage.events() if one["stream"] == f"forget/{wish['forgetId']}"]
+        return len(_lines(stage, dataset)) == 3 and len(carried_out) == 2
 
     stage.until(gone, "the end of the forgetting")
 
@@ -201,7 +202,7 @@ def assert_books(stage: Harness) -> None:
 
 def captured(stage: Harness) -> list[Json]:
     """Every interaction in the log."""
-    return [one["event"] for one in stage.around.daemon.events() if one["type"] == "interaction.captured"]
+    return [one["event"] for one in stage.events() if one["type"] == "interaction.captured"]
 
 
 def _files(folder: Path, prefix: str) -> list[Path]:

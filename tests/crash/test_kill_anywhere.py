@@ -121,7 +121,17 @@ class Life:
 
 
 @pytest.mark.parametrize("life", LIVES)
+def test_killed_after_some_event_the_job_ends_as_if_nothing_had_happened(life: str) -> None:
+    killed_after_every(10, life)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("life", LIVES)
 def test_killed_after_any_event_the_job_ends_as_if_nothing_had_happened(life: str) -> None:
+    killed_after_every(3, life)
+
+
+def killed_after_every(stride: int, life: str) -> None:
     dice = random.Random(life)
     with daemon_process() as daemon:
         one = Life(daemon, LIVES[life])
@@ -131,7 +141,7 @@ def test_killed_after_any_event_the_job_ends_as_if_nothing_had_happened(life: st
         assert set(undisturbed["accepted"]) == {1}
         assert undisturbed["bucket"] == ["bucket.examples_reserved", "bucket.examples_consumed"]
         events_of_a_life = daemon.position() - base - EXAMPLES
-        points = sorted({1, 5, 6, 7, 8, *range(10, events_of_a_life + 1, 3)})
+        points = sorted({1, 6, 8, *range(10, events_of_a_life + 1, stride)})
         for point in points:
             assert one.live(kill_after=point, pause_s=dice.uniform(0, 0.02)) == undisturbed, f"killed after {point}"
         one.assert_sound()

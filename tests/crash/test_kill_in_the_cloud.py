@@ -21,7 +21,7 @@ from genomed.client import Client
 from genomed.entities.event_codec import type_of
 from genomed.entities.ids import submission_key
 
-pytestmark = [pytest.mark.crash]
+pytestmark = [pytest.mark.crash, pytest.mark.long]  # a few dozen kills run by default: test_kills.py
 
 AFTER_A_KILL = {"job.submission_unknown", "job.submission_not_found", "job.submission_deferred"}
 """What a daemon that comes back may have to ask; an undisturbed one need not."""

@@ -150,6 +150,20 @@ def test_for_people_a_line_reads_as_before_and_a_bound_value_cannot_forge_anothe
     assert line.endswith(r"INFO genomed.test_logs hello command=genome/help command_id='x\n1 ERROR forged'")
 
 
+def test_for_people_the_words_of_a_stranger_forge_no_line_and_command_no_terminal() -> None:
+    lines = Lines("people")
+    said = "no\n2026-01-01T00:00:00Z INFO genomed.daemon.access uid:0 was let in\r\x1b[2J\u202e\u2028end"
+    with listening_to("genomed.test_logs", lines) as log:
+        log.warning("provider refuses error=%s", said)
+        try:
+            raise ValueError(said)
+        except ValueError:
+            log.exception("it broke")
+    assert [line for line in lines.text.splitlines() if line.startswith("2026-01-01")] == []
+    assert all(one == "\n" or one.isprintable() for one in lines.text)
+    assert r"was let in\r\x1b[2J\u202e\u2028end" in lines.text
+
+
 @pytest.mark.parametrize("form", ["json", "people"])
 def test_for_the_journal_every_line_begins_with_its_priority(form: logs.Format) -> None:
     lines = Lines(form, prefixed=True)

@@ -298,3 +298,32 @@ async def test_the_owner_of_every_stream_of_a_life_is_known(tmp_path: Path) -> N
             assert await owners.sees(None, stream) is True
         for odd in ("", "/", "job", "job/", "genome/", "recipe_item/x:y", "nothing/of-it", "item/ada"):
             assert await owners.of_stream(odd) is None
+
+
+async def test_totals_of_the_house_are_not_for_whoever_is_bound(tmp_path: Path) -> None:
+    async with running(tmp_path / "d", triggers=False) as rig, listening(rig) as client:
+        made = await rig.call("token-create", {"personaIds": ["ada"], "role": "admin"})
+        async with client.get("/metrics", headers={"Authorization": f"Bearer {made['token']}"}) as response:
+            told = msgspec.json.decode(await response.read())
+            assert (response.status, told["error"]["kind"]) == (403, "forbidden")
+        async with client.get("/metrics") as response:
+            assert response.status == 200
+        [refused] = [one for one in await rig.journal.read_all() if one.type == "access.refused"]
+        assert refused.actor == f"token:{made['tokenId']}"
+
+
+async def test_a_key_of_the_house_goes_where_no_bound_caller_says(tmp_path: Path) -> None:
+    given = {"secrets": {"allowed": ["env:WANDB"]}}
+    async with running(tmp_path / "d", triggers=False, given=given) as rig:
+        ada = await world(rig, "ada", "")
+        reporting = {"apiKey": "env:WANDB", "project": "p", "baseUrl": "https://somewhere.example"}
+        configuration = {
+            "model": {"baseModel": "tiny"},
+            "datasets": {"trainingFileId": ada["dataset"]},
+            "method": {"type": "lora"},
+            "integrations": {"wandb": reporting},
+        }
+        asked = {"personaId": "ada", "provider": "simulated", "configuration": configuration}
+        for command in ("job-create", "job-validate"):
+            refused = await rig.refused(command, asked, caller=ADA)
+            assert (refused.kind, refused.field) == (ErrorKind.FORBIDDEN, "configuration.integrations.wandb.baseUrl")

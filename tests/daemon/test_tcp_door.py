@@ -94,6 +94,51 @@ async def test_only_our_names_lead_here(tmp_path: Path) -> None:
         assert [one["reason"] for one in (await rig.call("access-list"))["refusals"]] == ["host"]
 
 
+async def raw_status(port: int, *lines: str) -> int:
+    """Of the first answer to exactly these lines; 0 where the connection ends without one."""
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        await stream.send("".join(f"{line}\r\n" for line in (*lines, "", "")).encode())
+        with anyio.fail_after(15):
+            try:
+                answer = await stream.receive()
+            except anyio.EndOfStream:
+                return 0
+    return int(answer.split()[1])
+
+
+async def test_no_odd_form_of_a_request_leads_here_either(tmp_path: Path) -> None:
+    async with open_to_tcp(tmp_path) as (rig, _, token):
+        tcp = rig.settings.access.tcp
+        assert tcp is not None
+        host, known = "Host: 127.0.0.1", f"Authorization: Bearer {token}"
+        assert await raw_status(tcp.port, "GET /healthz HTTP/1.1", host, known) == 200
+        odd: tuple[tuple[str, ...], ...] = (
+            ("GET http://evil.example/healthz HTTP/1.1", host, known),
+            ("GET http://127.0.0.1/healthz HTTP/1.1", "Host: evil.example", known),
+            ("GET /healthz HTTP/1.0", known),
+            ("GET /healthz HTTP/1.1", known),
+            ("GET /healthz HTTP/1.1", host, "Host: evil.example", known),
+            ("GET /healthz HTTP/1.1", "Host: 127.0.0.1.", known),
+            ("GET /healthz HTTP/1.1", "Host: [::1].evil.example", known),
+            ("GET /healthz HTTP/1.1", "Host: localhost:80.evil.example", known),
+            ("GET /healthz HTTP/1.1", "Host: someone@127.0.0.1", known),
+            ("GET /healthz HTTP/1.1", "Host: 127.0.0.1, evil.example", known),
+            ("GET /healthz HTTP/1.1", host, "Origin: null", known),
+            ("GET /healthz HTTP/1.1", host, f"Origin: {DESK}", "Origin: null", known),
+            ("GET /healthz HTTP/1.1", host, f"Origin: {DESK}/", known),
+            ("GET /healthz HTTP/1.1", host, "Authorization: Bearer", known),
+            ("GET /healthz HTTP/1.1", host, f"Cookie: Authorization=Bearer {token}"),
+            (f"GET /healthz?access_token={token} HTTP/1.1", host),
+            ("OPTIONS * HTTP/1.1", host, known),
+            ("CONNECT 127.0.0.1:1 HTTP/1.1", host, known),
+        )
+        for lines in odd:
+            assert await raw_status(tcp.port, *lines) in (0, 400, 401, 403, 404, 421), lines
+        post = ("POST /genome/help HTTP/1.1", host, known, "Content-Length: 2")
+        for kind in ("text/plain", "text/plain; application/json", "application/jsonp", "", "multipart/form-data"):
+            assert await raw_status(tcp.port, *post, f"Content-Type: {kind}") == 415, kind
+
+
 async def test_pages_that_were_not_named_may_not_call_nor_open_a_bus(tmp_path: Path) -> None:
     async with open_to_tcp(tmp_path) as (_, client, token):
         for origin, status in ((DESK, 200), ("https://evil.example", 403), ("null", 403), (DESK + ".evil", 403)):

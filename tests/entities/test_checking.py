@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from tests.entities.lives import JSON_CONFIGURATION
 
 from genomed.entities.checking import MAX_PROBLEMS, convert, given_paths, problems
-from genomed.entities.configuration import JobConfiguration
+from genomed.entities.configuration import REFERENCE, JobConfiguration
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.rows import ChatRow
 from genomed.entities.trigger_rule import TriggerRule
@@ -224,6 +224,19 @@ def test_the_leaves_that_a_caller_gave_are_known_by_path() -> None:
     asked = {"a": {"b": 1, "c": None, "d": {"e": False}}, "f": [1, {"g": 2}], "h": {}, "i": None}
     assert given_paths(asked) == ("a.b", "a.d.e", "f")
     assert given_paths(None) == given_paths(3) == given_paths({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("^(debug|info)$", "must be one of: debug, info"),
+        (r"^https?://[^\s]+$", "must be an address that begins with http:// or https://"),
+        (REFERENCE, "must be a reference, not the secret itself: env:..., cred:..., keyring:..., file:..."),
+        ("^[0-9]{1,9}$", "must be `str` matching regex '^[0-9]{1,9}$'"),
+    ],
+)
+def test_a_pattern_that_an_operator_meets_is_told_in_words(pattern: str, said: str) -> None:
+    assert [one.message for one in problems("loud", Annotated[str, Meta(pattern=pattern)], root="at")] == [said]
 
 
 def test_a_list_of_the_wrong_length_is_named_by_its_own_path() -> None:

@@ -106,6 +106,7 @@ def rounds(disk: Disk, times: int) -> None:
             daemon.kill()
 
 
+@pytest.mark.long
 def test_a_file_system_that_goes_away_takes_nothing_with_it_that_was_acknowledged(disk: Disk) -> None:
     rounds(disk, 1)
 

@@ -76,8 +76,11 @@ def made(name: str, plug_in: PlugIn, context: ProviderContext) -> Provider:
 
 def _entry_points(complaints: list[str]) -> Iterator[tuple[str, EntryPoint]]:
     """In the order of the import path, of each distribution the first, as an import would find it."""
+    installed = list(distributions())
+    if not any(_may_name_us(distribution) for distribution in installed):
+        return  # names are parsed out of everybody's metadata: half of a start, measured, where nobody is of ours
     seen: set[str] = set()
-    for distribution in distributions():
+    for distribution in installed:
         try:
             source = f"{distribution.name} {distribution.version}"
             points = _of_group(distribution)
@@ -89,10 +92,16 @@ def _entry_points(complaints: list[str]) -> Iterator[tuple[str, EntryPoint]]:
             yield from ((source, point) for point in points)
 
 
+def _may_name_us(distribution: Distribution) -> bool:
+    """One that cannot be read may."""
+    try:
+        return GROUP in (distribution.read_text("entry_points.txt") or "")
+    except (OSError, ValueError):
+        return True
+
+
 def _of_group(distribution: Distribution) -> list[EntryPoint]:
-    # Most distributions say nothing of us: reading the text is much cheaper than parsing it.
-    text = distribution.read_text("entry_points.txt") or ""
-    return list(distribution.entry_points.select(group=GROUP)) if GROUP in text else []
+    return list(distribution.entry_points.select(group=GROUP)) if _may_name_us(distribution) else []
 
 
 def _broken(name: str, reason: str) -> Provider:

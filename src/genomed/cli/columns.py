@@ -44,7 +44,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "versions": ("version", "datasetId", "frozenUs"),
     "reviews": ("batchId", "recipe", "runId"),
     "interactions": (
-        "interactionId", "method", "domain", "sessionId", "personId", "source", "throughPosition", "capturedUs",
+        "interactionId", "method", "personaId", "domain", "sessionId", "personId", "source", "writtenBy",
+        "throughPosition", "capturedUs", "input", "output",
     ),
     "providers": (
         "provider", "available", "simulated", "paid", "confirm", "methods", "missingSecrets", "sunset.lastNewJob",
@@ -105,6 +106,9 @@ GO_WITHOUT_SAYING: dict[str, tuple[str, str, str]] = {
     "changes": ("change", "same", "stay the same"),
 }
 """Rows that are counted and not shown: list -> (field, its value, what is said of them). A row with a note is shown."""
+
+SILENT_WHEN_EMPTY = ("already",)
+"""Lists of exceptions: that there are none needs no line."""
 
 SHOWN_WHEN_TRUE = ("simulated", "forgotten")
 """What goes without saying while it is not so, or while there is none of it."""

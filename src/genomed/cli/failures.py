@@ -8,6 +8,7 @@ from enum import IntEnum
 
 import msgspec
 
+from genomed.cli.wrapping import harmless
 from genomed.entities.errors import ErrorKind, GenomeError, InvalidRequest, Problem, Transient
 
 PROGRAM = "genome"
@@ -70,7 +71,7 @@ def report(error: GenomeError, *, as_json: bool) -> None:
             lines += _problem_lines(problem)
     elif remedy := error.remedy or next((p.remedy for p in error.details if p.remedy), None):
         lines.append(f"  {remedy}")
-    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.write(harmless("\n".join(lines)) + "\n")
 
 
 def _headline(error: GenomeError) -> str:

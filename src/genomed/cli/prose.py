@@ -31,7 +31,7 @@ def prose(name: str, rows: Sequence[Row]) -> str | None:
 
 
 def _finding(row: Row) -> str:
-    lines = [f"{row['level']}: {row['about']} {row['message']}", f"{INDENT}what to do: {row['remedy']}"]
+    lines = [f"{row['level']}: {row['about']}: {row['message']}", f"{INDENT}what to do: {row['remedy']}"]
     return "\n".join(lines)
 
 

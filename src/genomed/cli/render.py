@@ -12,8 +12,9 @@ from typing import TextIO
 from genomed.cli.arguments import Json
 from genomed.cli.cells import MOST_LIST_TEXT, cell, cut
 from genomed.cli.colours import BOLD, GREEN, PLAIN, RED, YELLOW
-from genomed.cli.columns import BESIDE, COLUMNS, LABELS, Row, columns_of, told_rows, value_at
+from genomed.cli.columns import BESIDE, COLUMNS, LABELS, SILENT_WHEN_EMPTY, Row, columns_of, told_rows, value_at
 from genomed.cli.prose import DOCUMENTS, document, prose
+from genomed.cli.wrapping import harmless
 
 GAP = "  "
 NARROWEST_COLUMN = 12
@@ -32,7 +33,8 @@ def width(stream: TextIO) -> int | None:
 
 
 def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    """Names, reasons and answers come from others: none of them may tell the terminal what to do."""
+    sys.stdout.write(harmless(text) + "\n")
     sys.stdout.flush()
 
 
@@ -40,6 +42,7 @@ def render(result: Json, *, columns: int | None = None, colour: bool = False, ne
     """A result as text: its lists of objects as tables, the rest as names and values."""
     if not isinstance(result, dict):
         return cell("", result)
+    result = {name: value for name, value in result.items() if value or name not in SILENT_WHEN_EMPTY}
     tables = {name: rows for name, value in result.items() if (rows := _rows(value)) is not None}
     documents = {name: value for name, value in result.items() if name in DOCUMENTS and isinstance(value, dict)}
     rest = {name: value for name, value in result.items() if name not in tables and name not in documents}

@@ -79,7 +79,7 @@ class Wire:
                 response = connection.getresponse()
                 body = response.read()
             except (OSError, http.client.HTTPException) as error:
-                raise AnswerLost(str(error) or type(error).__name__, key=key) from error
+                raise AnswerLost(_reason(error), key=key) from error
         return read_reply(response.status, body)
 
     def frames(
@@ -102,7 +102,7 @@ class Wire:
                 while portion := response.read1(PORTION_BYTES):
                     yield from cutter.feed(portion)
             except (OSError, http.client.HTTPException) as error:
-                raise AnswerLost(str(error) or type(error).__name__, key=None) from error
+                raise AnswerLost(_reason(error), key=None) from error
 
     def followed(
         self,
@@ -139,3 +139,12 @@ class Wire:
             connection.request("GET", "/healthz")
             health = json.loads(connection.getresponse().read())
         return int(health["head"]["position"])
+
+
+def _reason(error: OSError | http.client.HTTPException) -> str:
+    """For people: what the library says of a connection that was cut in a reply is about its own insides."""
+    if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
+        return "the daemon went away"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -13,12 +13,14 @@ from genomed.cli.cells import cut, local_time
 from genomed.cli.colours import PLAIN
 from genomed.cli.render import COLOURS, coloured, width
 from genomed.cli.sparkline import sparkline
+from genomed.cli.wrapping import harmless
 from genomed.entities.errors import GenomeError
 from genomed.entities.events import ProgressReported
 from genomed.entities.facts import Progress
 from genomed.entities.narration import progress_line
 from genomed.entities.wire import Frame, ToldEvent
 
+CONTINUED = "\n    "
 ERASE_LINE = "\r\x1b[K"
 STEPS_OF_ETA = 20
 """An ETA follows the speed of so many steps: steady, and still true after a slow start."""
@@ -76,8 +78,9 @@ class Lines:
     def line(self, told: ToldEvent) -> str:
         where = f"{told.position}  {told.stream}  " if self._with_stream else ""
         colour = COLOURS.get(told.level) if self._colour else None
-        text = f"{colour}{told.text}{PLAIN}" if colour else told.text
-        return f"{local_time(told.at_us)}  {where}{text}"
+        said = told.text.replace("\n", CONTINUED)  # a line of another's words is no event
+        text = f"{colour}{said}{PLAIN}" if colour else said
+        return harmless(f"{local_time(told.at_us)}  {where}{text}")
 
     def lost(self, problem: GenomeError) -> None:
         sys.stderr.write(f"interrupted: {problem.message}; waiting for the daemon\n")

@@ -3,7 +3,10 @@
 Knows characters. A model's answer may hold control sequences: none of them reaches the terminal.
 """
 
+import re
 from unicodedata import category, combining, east_asian_width
+
+from genomed.cli.colours import BOLD, GREEN, PLAIN, RED, YELLOW
 
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They change the order in which what follows is shown."""
@@ -12,10 +15,21 @@ _CONTROL_PICTURES = 0x2400
 _DELETE = 0x7F
 TAB = "    "
 
+_OURS = frozenset({BOLD, RED, GREEN, YELLOW, PLAIN})
+_COLOURED = re.compile("(" + "|".join(re.escape(one) for one in sorted(_OURS)) + ")")
+
 
 def safe(text: str) -> str:
     """The text with controls made visible; line breaks stay, tabs become blanks."""
     return "".join(one if one == "\n" or one.isprintable() else _shown(one) for one in text.replace("\r\n", "\n"))
+
+
+def harmless(text: str) -> str:
+    """What is about to be written, as it is but for controls: line breaks, tabs and our own colours stay."""
+    return "".join(
+        part if part in _OURS else "".join(one if one in "\n\t" or one.isprintable() else _shown(one) for one in part)
+        for part in _COLOURED.split(text)
+    )
 
 
 def _shown(one: str) -> str:

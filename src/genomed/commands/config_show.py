@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from genomed.commands.context import Context
 from genomed.entities.configured import ConfiguredValue
-from genomed.entities.errors import Problem
+from genomed.entities.errors import NotFound, Problem
 from genomed.entities.types import Role
 
 NAME = "genome/config-show"
@@ -35,11 +35,22 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def run(params: Params, context: Context) -> Result:
+    """Raises NotFound for a section that there is not."""
     state = context.configuration.state()
+    if params.section is not None and not any(_within(one, params.section) for one in state.values):
+        raise NotFound(
+            f"the configuration has no section or field {params.section!r}",
+            field="section",
+            remedy=f"there are {', '.join(sorted({one.field.partition('.')[0] for one in state.values}))}",
+        )
     values = tuple(one for one in state.values if _wanted(one, params))
     return Result(values=values, needs_restart=state.needs_restart, problems=state.problems)
 
 
 def _wanted(one: ConfiguredValue, params: Params) -> bool:
-    within = params.section is None or f"{one.field}.".startswith(f"{params.section}.")
+    within = params.section is None or _within(one, params.section)
     return within and not (params.changed and one.source.startswith("default"))
+
+
+def _within(one: ConfiguredValue, section: str) -> bool:
+    return f"{one.field}.".startswith(f"{section}.")

@@ -12,7 +12,7 @@ from genomed.commands.context import Context, Decided, as_int, as_text
 from genomed.commands.review_view import load_batch, load_item
 from genomed.entities.configuration import Name
 from genomed.entities.envelope import Blob, Write
-from genomed.entities.errors import Conflict, GenomeError, InvalidRequest, Problem
+from genomed.entities.errors import Conflict, Forbidden, GenomeError, InvalidRequest, Problem
 from genomed.entities.json_value import JsonObject
 from genomed.entities.review import Batch, Item, evolve_item, note_blob, read_body
 from genomed.entities.review_correction import corrected
@@ -102,6 +102,7 @@ class _Desk:
     async def decide(self, item_id: str) -> None:
         try:
             item, version = await load_item(self._context, item_id)
+            await self._refuse_own_proposal(item_id)
             note = self._note()
             events = decide(
                 item,
@@ -140,6 +141,15 @@ class _Desk:
     def _note(self) -> Blob | None:
         """Each item has its own, so that the words of one can be erased without those of another."""
         return None if self._params.note is None else note_blob(self._params.note, salt=self._context.salt())
+
+    async def _refuse_own_proposal(self, item_id: str) -> None:
+        """Who speaks for personas lets in nothing that it made up itself, whatever its role."""
+        caller = self._context.caller
+        if not caller.agent or self._params.decision != "approve":
+            return
+        [proposed] = await self._context.log.read(f"item/{item_id}", limit=1)
+        if proposed.actor == caller.actor:
+            raise Forbidden(f"{caller.actor} proposed it and speaks for personas", remedy="ask somebody else to look")
 
     async def _batch(self, batch_id: str) -> Batch:
         if batch_id not in self._batches:

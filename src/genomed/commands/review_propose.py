@@ -28,8 +28,6 @@ NAME = "genome/review-propose"
 SUMMARY = "Propose synthetic rows for a draft; they wait for approval."
 ROLE = Role.CAPTURE
 
-TRUSTED = (Role.OPERATE, Role.ADMIN)
-
 
 class ProposedRow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """row: of the draft's kind, in the fields of that kind. confidence: 0 to 1, what its maker thinks of it.
@@ -143,7 +141,7 @@ def _fit_rows(params: Params, draft: Draft) -> list[tuple[ProposedRow, Row]]:
 
 async def _batch(params: Params, context: Context, draft: Draft) -> tuple[str, Batch, list[Write]]:
     """The batch that the rows go into, and what opens it where it is new."""
-    policy = draft.policy if context.caller.role in TRUSTED else ReviewPolicy.MANUAL
+    policy = ReviewPolicy.MANUAL if context.caller.agent else draft.policy
     if params.batch_id is not None:
         return params.batch_id, await _named_batch(params, context, params.batch_id), []
     rows = await context.log.query(_OPEN_BATCH, (params.draft_id, params.generator, policy.value))
@@ -168,7 +166,7 @@ async def _named_batch(params: Params, context: Context, batch_id: str) -> Batch
         raise Conflict(f"review batch {batch_id} belongs to draft {batch.draft_id}", field="batchId")
     if batch.recipe is not None:
         raise Conflict(f"review batch {batch_id} is filled by the recipe {batch.recipe}", field="batchId")
-    if batch.policy is not ReviewPolicy.MANUAL and context.caller.role not in TRUSTED:
+    if batch.policy is not ReviewPolicy.MANUAL and context.caller.agent:
         raise Forbidden(
             f"review batch {batch_id} can let rows in without a person; {context.caller.actor} may not add to it",
             field="batchId",

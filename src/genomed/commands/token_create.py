@@ -14,11 +14,15 @@ from genomed.entities.access_events import TokenCreated
 from genomed.entities.access_token import token_digest, token_text
 from genomed.entities.configuration import PersonaName
 from genomed.entities.envelope import Write
+from genomed.entities.errors import Forbidden
 from genomed.entities.types import Role
 
 NAME = "genome/token-create"
 SUMMARY = "Make a token for an agent of some personas; it is shown once."
 ROLE = Role.ADMIN
+
+HOLDER = "token:"
+"""How the actor of whoever shows a token begins (daemon/access_tokens.py)."""
 
 LONGEST_S = 100 * 365 * 86_400
 
@@ -47,7 +51,11 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
-    """The role is never above the creator's: only an administrator may, and none is higher."""
+    """The role is never above the creator's: only an administrator may, and none is higher. Raises Forbidden for
+    the holder of a token: it would outlive its own end by another that it made.
+    """
+    if context.caller.actor.startswith(HOLDER):
+        raise Forbidden(f"{context.caller.actor} is a token, and none makes another", remedy="ask an administrator")
     token_id = context.new_id("tok")
     text = token_text(bytes.fromhex(context.salt() + context.salt()))
     expires_us = None if params.expires_s is None else context.now_us() + params.expires_s * 1_000_000

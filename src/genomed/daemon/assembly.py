@@ -1,5 +1,6 @@
 """The composition root: which part of the daemon is given which. Starts nothing."""
 
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -54,7 +55,7 @@ def new_id(prefix: str) -> str:
 
 
 def new_event_id() -> str:
-    return event_id(at_us=now_us(), entropy=secrets.token_bytes(RANDOM_BYTES))
+    return event_id(at_us=now_us(), entropy=os.urandom(RANDOM_BYTES))
 
 
 @dataclass(frozen=True, kw_only=True)

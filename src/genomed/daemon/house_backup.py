@@ -6,11 +6,14 @@ are there when their turn comes. What was forgotten in between is not. Blocking 
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from errno import ELOOP, ENXIO
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
+from typing import BinaryIO
 
 import anyio
 import anyio.from_thread
@@ -108,10 +111,24 @@ def _to_copy(data_dir: Path, *, checkpoints: bool) -> Iterator[Path]:
                     yield path
 
 
+def _open_plain(path: Path) -> BinaryIO:
+    """A worker that runs may put a link or a pipe there after it was looked at. Raises FileNotFoundError for those."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (ELOOP, ENXIO):
+            raise FileNotFoundError(error.errno, "is no plain file", str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(ENXIO, "is no plain file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def _copied(source: Path, target: Path, root: Path) -> CopiedFile:
     digest, size = sha256(), 0
     with (
-        source.open("rb") as reader,
+        _open_plain(source) as reader,
         os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out,
     ):
         while portion := reader.read(PORTION_BYTES):

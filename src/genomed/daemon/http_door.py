@@ -107,7 +107,7 @@ class HttpDoor:
         return self.refused(
             NotFound(
                 f"{request.method} {request.path} leads nowhere",
-                remedy="there are POST /genome/<command>, GET /events, /bus, /healthz, /readyz and /metrics",
+                remedy="there are POST /genome/<command>, GET /events, /bus, /healthz, /readyz, /metrics and /openapi.json",
             )
         )
 

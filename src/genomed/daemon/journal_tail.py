@@ -20,11 +20,14 @@ class Tail:
         self._changed = anyio.Event()
 
     def publish(self, envelopes: Sequence[Envelope], head: Head) -> None:
-        """A commit became durable. Wakes whoever waits beyond the old head."""
+        """A commit became durable. Whoever waits beyond the old head sleeps until `wake`."""
         for envelope in envelopes:
             self._ring[envelope.position % RECENT_EVENTS] = envelope
         self.head = head
         self._oldest = max(self._oldest, head.position - RECENT_EVENTS + 1)
+
+    def wake(self) -> None:
+        """After those whose events they are: a caller waits for its answer, and there is one, followers are many."""
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 

@@ -176,6 +176,7 @@ class Writer:
                 await self._commit(batch.tickets)
         finally:
             batch.done.set()
+            self._tail.wake()
         # Short of space, the log is written over again and again, so that the rest is left to the main file.
         if (self._checkpoints.due or self.space.short) and not self.stopped:
             async with self._turn:

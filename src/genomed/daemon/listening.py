@@ -44,7 +44,7 @@ async def listen(
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(reception.run)
                 servers += [await _server(runner, one, reception) for one in sockets]
-                names = ", ".join(str(one.getsockname()) for one in sockets)
+                names = ", ".join(_name(one) for one in sockets)
                 log.info("ready sockets=%s pid=%d", names, os.getpid())
                 manager.ready("doors are open")
                 async for received in signals:
@@ -69,6 +69,15 @@ async def _hear_out(reception: Reception) -> None:
         await reception.all_spoke()
     for _ in range(TURNS):
         await anyio.lowlevel.checkpoint()
+
+
+def _name(one: socket.socket) -> str:
+    """A path, or `127.0.0.1:7411`, `[::1]:7411`."""
+    address = one.getsockname()
+    if not isinstance(address, tuple):
+        return str(address)
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _server(runner: web.AppRunner, listening: socket.socket, reception: Reception) -> asyncio.Server:

@@ -76,7 +76,11 @@ class GenomeReadModels:
         return tuple(chain.from_iterable(projection.TABLES for projection in PROJECTIONS))
 
     def rows(self, envelope: Envelope, state: object | None) -> Sequence[SideWrite]:
-        return tuple(chain.from_iterable(projection.rows(envelope, state) for projection in PROJECTIONS))
+        found: list[SideWrite] = []
+        for rows in _ROWS:
+            found += rows(envelope, state)
+        return found
 
 
 _FOLDS: Mapping[str, Fold] = {kind: fold for projection in PROJECTIONS for kind, fold in projection.FOLDS.items()}
+_ROWS = tuple(projection.rows for projection in PROJECTIONS)

@@ -7,6 +7,7 @@ no form can. No answer ever invites other pages (CORS). Knows requests, no comma
 
 import logging
 import os
+import re
 import secrets as randomness
 import socket
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 OUR_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - these are no names
 FILE = "file:"
+
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\[\]:]+)(:[0-9]*)?")
 
 SHORTEST_TOKEN = 32
 """Characters; of base64 they hold 192 bits, more than anybody guesses."""
@@ -97,7 +100,8 @@ def _stranger(request: web.Request, tcp: TcpAccess | None) -> tuple[Refused, HTT
         return shut, HTTPStatus.FORBIDDEN
     hosts = request.headers.getall("Host", [])
     names = OUR_NAMES | {host.lower() for host in (*tcp.hosts, tcp.host) if host not in ANY_ADDRESS}
-    if len(hosts) != 1 or _name(hosts[0]) not in names | {f"[{name}]" for name in names if ":" in name}:
+    elsewhere = not request.raw_path.startswith("/")  # a request for a proxy, which names its host a second time
+    if elsewhere or len(hosts) != 1 or _name(hosts[0]) not in names | {f"[{name}]" for name in names if ":" in name}:
         wrong = Refused(Reason.HOST, "this door is not called by that name", remedy="name it in access.tcp.hosts")
         return wrong, HTTPStatus.MISDIRECTED_REQUEST
     origins = request.headers.getall("Origin", [])
@@ -108,11 +112,9 @@ def _stranger(request: web.Request, tcp: TcpAccess | None) -> tuple[Refused, HTT
 
 
 def _name(host: str) -> str:
-    """Of a Host header, without its port: `[::1]:80` is `[::1]`."""
-    lowered = host.strip().lower()
-    if lowered.startswith("["):
-        return lowered[: lowered.find("]") + 1]
-    return lowered.partition(":")[0]
+    """Of a Host header, without its port: `[::1]:80` is `[::1]`. Empty for what is neither a name nor an address."""
+    found = _HOST.fullmatch(host.strip().lower())
+    return "" if found is None else found["name"]
 
 
 async def tcp_socket(tcp: TcpAccess, secrets: TokenReader, *, handed: socket.socket | None = None) -> socket.socket:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import inspect
+from msgspec.structs import replace
 
 from genomed.entities.errors import InvalidRequest, Problem
 
@@ -18,6 +19,8 @@ MAX_PROBLEMS = 100
 
 TOO_LARGE = "must be a number that fits into 64 bits"
 
+_CHOICE = re.compile(r"\^\((\w+(?:\|\w+)*)\)\$$")
+_REFERENCES = re.compile(r"\^\((env(?:\|\w+)+)\):")
 _WHERE = re.compile(r" - at `\$?(.*)`$")
 
 
@@ -142,7 +145,24 @@ def _leaf(data: object, kind: inspect.Type, path: str, found: list[Problem]) -> 
         msgspec.convert(data, _type_of(kind))
     except msgspec.ValidationError as error:
         words = ", ".join(str(one.value) for one in kind.cls) if isinstance(kind, inspect.EnumType) else ""
-        found.append(_problem(str(error), path, remedy=f"one of: {words}" if words else None))
+        told = _problem(str(error), path, remedy=f"one of: {words}" if words else None)
+        plain = _in_words(kind.pattern) if isinstance(kind, inspect.StrType) and isinstance(data, str) else None
+        found.append(replace(told, message=f"must be {plain}") if plain and "regex" in told.message else told)
+
+
+def _in_words(pattern: str | None) -> str | None:
+    """What a pattern wants, where it is one that an operator meets; others are shown as they are."""
+    if pattern is None:
+        return None
+    if choice := _CHOICE.match(pattern):
+        return f"one of: {choice.group(1).replace('|', ', ')}"
+    if pattern.startswith("^https?://"):
+        return "an address that begins with http:// or https://"
+    if references := _REFERENCES.match(pattern):
+        return (
+            f"a reference, not the secret itself: {', '.join(f'{one}:...' for one in references.group(1).split('|'))}"
+        )
+    return None
 
 
 def _type_of(kind: inspect.Type) -> object:

@@ -16,8 +16,8 @@ SCHEMA_VERSIONS: dict[str, int] = {}
 UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """(type, from version) -> data at the next version. Pure; run only on rows older than the current schema."""
 
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-_encoder = msgspec.json.Encoder()
+_decode: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
+_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 
 def type_of(event: Event | UnknownEvent) -> str:
@@ -31,7 +31,7 @@ def schema_of(event_type: str) -> int:
 
 
 def encode(event: Event) -> bytes:
-    return _encoder.encode(event)
+    return _encode(event)
 
 
 def as_read(data: bytes) -> Event:
@@ -39,7 +39,7 @@ def as_read(data: bytes) -> Event:
 
     Raises msgspec.MsgspecError for an event that its own type refuses, so that no unreadable event is ever stored.
     """
-    return _decoder.decode(data)
+    return _decode(data)
 
 
 def decode(event_type: str, schema: int, data: bytes) -> Event | UnknownEvent:
@@ -47,15 +47,16 @@ def decode(event_type: str, schema: int, data: bytes) -> Event | UnknownEvent:
 
     Raises msgspec.MsgspecError when a known event's data cannot be read: the log is damaged.
     """
-    if event_type not in EVENT_TYPES or schema > schema_of(event_type):
+    current = SCHEMA_VERSIONS.get(event_type, 1)
+    if event_type not in EVENT_TYPES or schema > current:
         return UnknownEvent(type=event_type, schema=schema, data=data)
-    if schema == schema_of(event_type):
-        return _decoder.decode(data)
+    if schema == current:
+        return _decode(data)
     fields = msgspec.json.decode(data)
-    for version in range(schema, schema_of(event_type)):
+    for version in range(schema, current):
         fields = UPCASTERS[event_type, version](fields)
     return _converted(fields)
 
 
 def _converted(fields: dict[str, Any]) -> Event:
-    return _decoder.decode(_encoder.encode(fields))
+    return _decode(_encode(fields))

@@ -126,7 +126,10 @@ class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def correction(self) -> FeedbackRecord | None:
         """The latest feedback that says what would have been right."""
-        return next((f for f in reversed(self.feedback) if f.corrected), None)
+        for given in reversed(self.feedback):
+            if given.corrected:
+                return given
+        return None
 
     @property
     def quality(self) -> float | None:
@@ -136,12 +139,12 @@ class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
         """
         if self.expected or self.correction is not None:
             return 1.0
-        return mean_mark(one for one in self.feedback if one.result_id is None)
+        return mean_mark([one for one in self.feedback if one.result_id is None])
 
     @property
     def outcome(self) -> float | None:
         """How the whole session went, 0 to 1, as far as this interaction was judged with it."""
-        return mean_mark(one for one in self.feedback if one.episode is not None)
+        return mean_mark([one for one in self.feedback if one.episode is not None])
 
     @property
     def withheld(self) -> bool:
@@ -198,7 +201,7 @@ def heard_tools(body: InteractionBody) -> tuple[str, ...]:
 
 def mean_mark(feedback: Iterable[FeedbackRecord]) -> float | None:
     """Null where none of them judges anything."""
-    marks = [mark for mark in (one.mark for one in feedback) if mark is not None]
+    marks = [mark for one in feedback if (mark := one.mark) is not None]
     return sum(marks) / len(marks) if marks else None
 
 

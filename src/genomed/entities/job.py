@@ -38,7 +38,7 @@ from genomed.entities.events import (
 )
 from genomed.entities.job_state import Attempt, CheckpointRecord, Job, Upload
 from genomed.entities.provision import closed_attempts, evolve_provision
-from genomed.entities.types import JobPhase, JobStatus
+from genomed.entities.types import TERMINAL, JobPhase, JobStatus
 
 __all__ = ["Attempt", "CheckpointRecord", "Job", "Upload", "evolve"]
 
@@ -49,6 +49,8 @@ def evolve(job: Job | None, event: JobEvent, *, at_us: int) -> Job:
     Raises ValueError for a stream that does not open with job.created, or that tells the outcome of a submission
     before any was intended.
     """
+    if isinstance(event, ProgressReported) and job is not None:  # most of a log by far, so it is asked first
+        return job if job.status in TERMINAL else _progressed(job, event, at_us)
     if isinstance(event, JobCreated):
         return job or _created(event, at_us)
     if job is None:
@@ -132,8 +134,10 @@ def _with_attempt(job: Job, state: str, provider_job_id: str | None = None) -> t
 
 def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
     match event:
-        case ProgressReported() | CheckpointCommitted() | SideJudged() | TrainingFinished() | VerdictReached():
+        case CheckpointCommitted() | SideJudged() | TrainingFinished() | VerdictReached():
             return _measured(job, event, at_us)
+        case ProgressReported():
+            return _progressed(job, event, at_us)
         case SubmissionIntended() | SubmissionUnknown() | SubmissionNotFound() | SubmissionDeferred() | JobSubmitted():
             return _submission(job, event, at_us)
         case StatusReported() | UnknownStatusReported():
@@ -172,15 +176,17 @@ def _moved(job: Job, event: JobEvent, at_us: int) -> Job:
             return evolve_provision(job, event, at_us=at_us)
 
 
-MeasuredEvent = ProgressReported | CheckpointCommitted | SideJudged | TrainingFinished | VerdictReached
+def _progressed(job: Job, event: ProgressReported, at_us: int) -> Job:
+    return replace(
+        job, updated_us=at_us, progress=event.progress, progress_us=at_us, started_us=job.started_us or at_us
+    )
+
+
+MeasuredEvent = CheckpointCommitted | SideJudged | TrainingFinished | VerdictReached
 
 
 def _measured(job: Job, event: MeasuredEvent, at_us: int) -> Job:
     match event:
-        case ProgressReported(progress=progress):
-            return replace(
-                job, updated_us=at_us, progress=progress, progress_us=at_us, started_us=job.started_us or at_us
-            )
         case CheckpointCommitted():
             record = CheckpointRecord(
                 step=event.step, path=event.path, sha256=event.sha256, loss=event.loss, attempt=event.attempt

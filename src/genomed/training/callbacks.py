@@ -105,6 +105,8 @@ class Watch:
         return (sum(tokens for _, tokens in self._window) / spent if seen and spent else None), eta
 
     def saved(self, state: State) -> None:
+        if not self._progress.has_home():
+            raise WorkerFailure("training_failed", "the folder of the attempt is gone or another: it is not written to")
         step = state.global_step
         folder = self._folder / f"checkpoint-{step}"
         self.checkpoint = checkpoints.commit(folder, step=step, tokens_seen=self.tokens_seen, run=self._run)

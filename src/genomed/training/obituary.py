@@ -28,7 +28,7 @@ MEMORY_WORDS = (
 """Of torch's allocator, the C library, its loader (seen when torch was imported under RLIMIT_AS), C++ and Python."""
 DISK_WORDS = ("No space left on device", "Disk quota exceeded", "File too large", "file write failed", "unexpected pos")
 """Of the C library, as safetensors and others quote it, and of torch's archive writer."""
-SMALLER = "a smaller batchSize or sequenceLength, or gradient_checkpointing; then resume"
+SMALLER = "a smaller batchSize or sequenceLength, gradient_checkpointing, or a higher limit of memory; then resume"
 ROOM = "free space on the disk of the data folder (or raise largest_file_bytes), then resume: its checkpoints are sound"
 LONGEST_MESSAGE = 2000
 

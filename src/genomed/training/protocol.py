@@ -40,7 +40,8 @@ class Progress:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._path, self._owed, self.ended = path, b"", False
+        self._path, self._owed = path, b""
+        self.ended = self._closed = False
         self._told_at = time.monotonic()
         self._seq = self._mend(path)
         self._file = self._open()
@@ -109,7 +110,7 @@ class Progress:
         with self._lock:
             if self._home != _number_of(self._path.parent):
                 return False
-            if _number_of(self._path) != _number_of(self._file):
+            if not self._closed and _number_of(self._path) != _number_of(self._file):
                 with suppress(OSError):
                     again = self._open()
                     os.close(self._file)
@@ -128,6 +129,7 @@ class Progress:
                 raise OSError(errno.ENOSPC, "the end could not be told", str(self._path))
             os.fsync(self._file)
             os.close(self._file)
+            self._closed = True
 
 
 def _number_of(file: Path | int) -> tuple[int, int] | None:

@@ -24,7 +24,13 @@ class AttemptFolder(Struct, frozen=True):
 
     @property
     def control(self) -> Path:
+        """Written by us: what the worker is told to do."""
         return self.root / "control.json"
+
+    @property
+    def wish(self) -> Path:
+        """Written by us, before `control`: the same, and since when, whatever the worker makes of that."""
+        return self._beside("wish.json")
 
     @property
     def worker(self) -> Path:

@@ -32,7 +32,7 @@ class HangWatch:
         """At a worker that lives. word: what it last said it was doing."""
         limit_s = self._settings.hang_after_s
         silent = stalled(folder, self._settings, word=word, now_us=now_us)
-        if limit_s is None or silent is None or verdict_in(folder) is not None:
+        if not limit_s or silent is None or verdict_in(folder) is not None:
             self._watched.pop(folder.root, None)
             return
         before = self._watched.get(folder.root, _Watched(now_us, 0))
@@ -53,7 +53,7 @@ def stalled(folder: AttemptFolder, settings: LocalSettings, *, word: str, now_us
     if silence_s > settings.stall_after_s:
         return f"the worker has shown no sign of life for {silence_s:.0f} s (phase {word})"
     idle_s = _since(now_us, folder.progress, folder.started)
-    if settings.idle_after_s is not None and idle_s > settings.idle_after_s:
+    if settings.idle_after_s and idle_s > settings.idle_after_s:
         return f"the worker lives and has got nowhere for {idle_s:.0f} s (phase {word})"
     return None
 
@@ -67,7 +67,8 @@ def _since(now_us: int, *paths: Path) -> float:
 
 
 def age_s(path: Path, now_us: int) -> float | None:
+    """Of what lies there, a link itself included: a worker may have put it there, and one that leads to itself."""
     try:
-        return now_us / 1e6 - path.stat().st_mtime
+        return now_us / 1e6 - path.lstat().st_mtime
     except FileNotFoundError:
         return None

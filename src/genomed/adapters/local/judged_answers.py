@@ -9,7 +9,11 @@ import msgspec
 
 from genomed.adapters._durable_files import write_atomically
 from genomed.adapters.local.attempt_folder import attempts_of
+from genomed.adapters.local.worker_file import NoPlainFile, read_plain
 from genomed.entities.json_value import JsonObject
+
+MOST_BYTES = 256 << 20
+"""A long training writes some ten megabytes; what is longer is let go of whole."""
 
 
 def erase(jobs_dir: Path, job_id: str) -> int:
@@ -18,9 +22,13 @@ def erase(jobs_dir: Path, job_id: str) -> int:
 
 
 def _without_samples(progress: Path) -> bool:
-    if not progress.exists():
+    try:
+        lines = read_plain(progress, most=MOST_BYTES).splitlines(keepends=True)
+    except NoPlainFile:  # no words of its own that anybody could go through: it goes whole
+        progress.rmdir() if progress.is_dir() and not progress.is_symlink() else progress.unlink()
+        return True
+    except FileNotFoundError:
         return False
-    lines = progress.read_bytes().splitlines(keepends=True)
     kept = [_bare(line) for line in lines]
     if kept == lines:
         return False

@@ -3,10 +3,11 @@
 Read `worker_process` for how a worker is started once and found again, `progress_report` for what its words mean.
 """
 
-from collections.abc import Sequence
-from errno import ENOSPC
+from collections.abc import Callable, Sequence
+from errno import EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from anyio import to_thread
@@ -31,10 +32,11 @@ from genomed.adapters.local.observation import Wish, observe, want
 from genomed.adapters.local.sandbox import Choice, Sandbox
 from genomed.adapters.local.settings import settings_from
 from genomed.adapters.local.trainer_socket import TrainerAway, starter_for
+from genomed.adapters.local.worker_file import read_plain
 from genomed.adapters.local.worker_process import Workers
 from genomed.entities.capabilities import ProviderCapabilities, Translation, ValidationResult
 from genomed.entities.configuration import JobConfiguration
-from genomed.entities.errors import ErrorBody, ErrorKind, Problem, Unsupported
+from genomed.entities.errors import ErrorBody, ErrorKind, Problem, Transient, Unsupported
 from genomed.entities.facts import Artifact, DatasetFacts, Estimate
 from genomed.entities.ports import (
     Absent,
@@ -57,6 +59,16 @@ from genomed.entities.types import ModelPrecision, RowKind
 NAME = "local"
 MEMORY_RETRY_S = 30.0
 OTHER_ATTEMPT_RETRY_S = 1.0
+SCARCE = {
+    ENOSPC: "the disk is full",
+    EDQUOT: "the disk's quota is used up",
+    EMFILE: "the daemon may open no more files",
+    ENFILE: "this machine may open no more files",
+    EAGAIN: "no further process may be started now",
+    ENOMEM: "this machine has no memory left",
+}
+"""Wants that pass: no reason to give a job up."""
+T = TypeVar("T")
 
 
 class _Key(msgspec.Struct, frozen=True, rename="camel"):
@@ -157,7 +169,7 @@ class LocalProvider:
         # the device decides whether it is this machine's memory that must suffice
         probe = await self._interpreter.probe()
         choice = await self._sandbox.choice(device=probe.device.kind)
-        return await to_thread.run_sync(self._submit, submission, probe.device.kind, choice)
+        return await _looked(partial(self._submit, submission, probe.device.kind, choice))
 
     def _submit(self, submission: Submission, device: str, choice: Choice) -> SubmitOutcome:
         folder = attempt_folder(self._jobs_dir, submission.job_id, submission.attempt)
@@ -182,8 +194,8 @@ class LocalProvider:
         except OSError as trouble:
             if self._workers.was_started(folder):  # the trainer's answer was lost, not the worker
                 return msgspec.structs.replace(accepted, adopted=True)
-            if trouble.errno == ENOSPC:
-                return Deferred(reason=f"the disk is full: {trouble}", retry_after_s=MEMORY_RETRY_S)
+            if trouble.errno in SCARCE:
+                return Deferred(reason=f"{SCARCE[trouble.errno]}: {trouble}", retry_after_s=MEMORY_RETRY_S)
             if isinstance(trouble, TrainerAway):
                 return Deferred(reason=str(trouble), retry_after_s=MEMORY_RETRY_S)
             message = f"the worker could not be started: {trouble}"
@@ -223,18 +235,17 @@ class LocalProvider:
         return Deferred(reason=reason, retry_after_s=MEMORY_RETRY_S)
 
     async def find(self, key: str, *, job_id: str, intended_us: int) -> LookupOutcome:  # noqa: ARG002 -- folders do not lag
-        return await to_thread.run_sync(self._find, key, job_id)
+        return await _looked(partial(self._find, key, job_id))
 
     def _find(self, key: str, job_id: str) -> LookupOutcome:
         for folder in attempts_of(self._jobs_dir, job_id):
-            spec = msgspec.json.decode(folder.spec.read_bytes(), type=_Key)
-            if spec.submission_key == key and self._workers.was_started(folder):
+            if _key_in(folder) == key and self._workers.was_started(folder):
                 return Found(provider_job_id=f"{NAME}-{key}")
         return Absent()
 
     async def poll(self, provider_job_id: str, *, job_id: str, attempt: int, cursor: str) -> Snapshot:  # noqa: ARG002 -- the folder is found by job and attempt
         folder = attempt_folder(self._jobs_dir, job_id, attempt)
-        return await to_thread.run_sync(
+        return await _looked(
             lambda: observe(
                 folder,
                 cursor=cursor,
@@ -247,20 +258,40 @@ class LocalProvider:
         )
 
     async def cancel(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- as in poll
-        await to_thread.run_sync(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("cancel"))
+        await _looked(partial(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("cancel")))
 
     async def pause(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- as in poll
-        await to_thread.run_sync(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("pause"))
+        await _looked(partial(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("pause")))
 
     async def proceed(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- it never goes on
         raise Unsupported(f"{provider_job_id} is not held: its worker has ended, a new attempt goes on", provider=NAME)
 
     async def publish(self, request: LayerRequest, *, artifact: Artifact, job_id: str, attempt: int) -> PublishedLayer:
         folder = attempt_folder(self._jobs_dir, job_id, attempt)
-        return await to_thread.run_sync(publication.publish, request, artifact, folder)
+        return await to_thread.run_sync(self._publish, request, artifact, folder)
+
+    def _publish(self, request: LayerRequest, artifact: Artifact, folder: AttemptFolder) -> PublishedLayer:
+        self._workers.end(folder)  # so that nobody exchanges a file between the look at it and the copy
+        return publication.publish(request, artifact, folder)
 
     async def close(self) -> None:
         """Workers outlive the daemon on purpose."""
+
+
+async def _looked(work: Callable[[], T]) -> T:
+    """In a thread. A disk or a machine that fails us says nothing of the worker: the job waits, and is asked again."""
+    try:
+        return await to_thread.run_sync(work)
+    except OSError as trouble:
+        raise Transient(f"the attempt's folder cannot be used now: {trouble}", provider=NAME) from trouble
+
+
+def _key_in(folder: AttemptFolder) -> str | None:
+    """None where the worker spoiled what it was told."""
+    try:
+        return msgspec.json.decode(read_plain(folder.spec), type=_Key).submission_key
+    except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
+        return None
 
 
 def _write_folder(folder: AttemptFolder, submission: Submission) -> None:

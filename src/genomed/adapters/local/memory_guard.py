@@ -129,6 +129,22 @@ def killed_for_memory(folder: AttemptFolder, workers: Workers, *, now_us: int) -
     return kept(folder, Verdict(message=message, remedy=SMALLER, at_us=now_us))
 
 
+def died_for_memory(folder: AttemptFolder, last_lines: str, *, now_us: int) -> Verdict | None:
+    """Of a worker that ended without an ending, by the end of its log: libraries in C leave without Python's knowing.
+
+    Another attempt would end there as well, so it is not lost but failed.
+    """
+    found = next((line for line in last_lines.splitlines()[-3:] if any(word in line for word in ABORTS)), None)
+    if found is None:
+        return None
+    message = f"the worker found no memory: {found.strip()[:500]}"
+    return kept(folder, Verdict(message=message, remedy=f"{SMALLER}, or raise its limits", at_us=now_us))
+
+
+ABORTS = ("allocation still failed", "bad_alloc", "annot allocate memory", "can't allocate memory", "MemoryError")
+"""Of OpenBLAS (seen under RLIMIT_AS), C++, the C library, torch's allocator, and Python where nothing else was left."""
+
+
 def kept(folder: AttemptFolder, verdict: Verdict) -> Verdict:
     write_atomically(folder.verdict, msgspec.json.encode(verdict))
     return verdict

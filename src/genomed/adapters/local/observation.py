@@ -3,8 +3,10 @@
 Blocking: call it in a thread. A worker is lost only if it was gone before its last line was read.
 """
 
+import os
 import shutil
 import signal
+from errno import EACCES, EEXIST, EISDIR, ENOTDIR, EPERM
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +23,7 @@ from genomed.adapters.local.memory_guard import (
     KILLED,
     MemoryGuard,
     Verdict,
+    died_for_memory,
     killed_for_memory,
     kills_since,
     verdict_in,
@@ -29,6 +32,7 @@ from genomed.adapters.local.progress_file import read_lines
 from genomed.adapters.local.progress_report import Cursor, Report, cursor_from
 from genomed.adapters.local.publication import artifact_of
 from genomed.adapters.local.settings import LocalSettings
+from genomed.adapters.local.worker_file import open_plain, read_plain
 from genomed.adapters.local.worker_process import Workers, record_in
 from genomed.entities.ports import Snapshot
 from genomed.entities.types import TERMINAL, JobPhase, JobStatus
@@ -38,8 +42,12 @@ LOG_TAIL_LINES = 20
 LOG_TAIL_BYTES = 4000
 
 
+ENDED = (*TERMINAL, JobStatus.PAUSED)
+"""After these a worker has nothing left to do, and nobody looks at it any more."""
+
+
 class Wish(Struct, frozen=True):
-    """control.json."""
+    """wish.json, and control.json."""
 
     want: Literal["pause", "cancel"]
 
@@ -64,6 +72,8 @@ def observe(
 ) -> Snapshot:
     record = record_in(folder)
     seen = _observe(folder, cursor=cursor, workers=workers, guard=guard, hangs=hangs, settings=settings, now_us=now_us)
+    if seen.artifact is not None or seen.status in ENDED:
+        workers.end(folder)
     if seen.status in TERMINAL or seen.worker_lost is not None:
         shutil.rmtree(folder.scratch, ignore_errors=True)  # a worker that was killed could not
         if record is not None and record.group is not None:
@@ -88,8 +98,7 @@ def _observe(
     report.read(chunk)
     snapshot = report.snapshot()
     if report.finished is not None:
-        full = msgspec.json.decode(folder.spec.read_bytes(), type=_Spec).method.type == "full"
-        return replace(snapshot, artifact=artifact_of(report.finished, folder, full=full))
+        return replace(snapshot, artifact=artifact_of(report.finished, folder, full=_is_full(folder)))
     if report.cursor.ending is not None:
         return _ended(snapshot, folder)
     if alive or not chunk.drained:
@@ -99,6 +108,14 @@ def _observe(
             guard.look(folder, now_us=now_us)
         return _running(snapshot, report.cursor, folder, settings=settings, now_us=now_us)
     return _gone(snapshot, folder, workers=workers, now_us=now_us)
+
+
+def _is_full(folder: AttemptFolder) -> bool:
+    """False also where the worker spoiled what it was told: a layer that is none is refused when it is published."""
+    try:
+        return msgspec.json.decode(read_plain(folder.spec), type=_Spec).method.type == "full"
+    except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
+        return False
 
 
 def _running(
@@ -134,7 +151,11 @@ def _gone(snapshot: Snapshot, folder: AttemptFolder, *, workers: Workers, now_us
     if wish is not None and wish.want == "cancel":
         message = "the worker was stopped by force, or had died before it was cancelled"
         return replace(snapshot, status=JobStatus.CANCELLED, phase=JobPhase.ENDED, message=message)
-    if verdict := verdict_in(folder) or killed_for_memory(folder, workers, now_us=now_us):
+    if verdict := (
+        verdict_in(folder)
+        or killed_for_memory(folder, workers, now_us=now_us)
+        or died_for_memory(folder, log_tail(folder.log), now_us=now_us)
+    ):
         return _judged(snapshot, verdict)
     return replace(snapshot, worker_lost=_last_words(folder, code=workers.code(folder)))
 
@@ -154,18 +175,22 @@ def _last_words(folder: AttemptFolder, *, code: int | None) -> str:
 
 def log_tail(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-            held = file.read()
+        with open_plain(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            held = file.read(LOG_TAIL_BYTES)
     except FileNotFoundError:
         return ""
     return "\n".join(held.decode(errors="replace").strip().splitlines()[-LOG_TAIL_LINES:])
 
 
 def wish_in(folder: AttemptFolder) -> Wish | None:
+    return _wish(folder.wish)
+
+
+def _wish(path: Path) -> Wish | None:
     """None also for a file that is none of ours: a worker may write into its folder what it likes."""
     try:
-        return msgspec.json.decode(folder.control.read_bytes(), type=Wish)
+        return msgspec.json.decode(read_plain(path), type=Wish)
     except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
@@ -176,12 +201,23 @@ def want(folder: AttemptFolder, wish: Wish) -> None:
         return
     standing = wish_in(folder)
     if standing is None or (standing.want == "pause" and wish.want == "cancel"):
-        write_atomically(folder.control, msgspec.json.encode(wish))
+        write_atomically(folder.wish, msgspec.json.encode(wish))
+        standing = wish
+    if _wish(folder.control) == standing:
+        return
+    try:
+        write_atomically(folder.control, msgspec.json.encode(standing))
+    except OSError as trouble:
+        if trouble.errno not in SPOILED:
+            raise  # a worker that put a folder there is not told, and is ended when its time is over
+
+
+SPOILED = frozenset({EISDIR, EEXIST, ENOTDIR, EACCES, EPERM})
 
 
 def _enforce_cancel(folder: AttemptFolder, *, workers: Workers, settings: LocalSettings, now_us: int) -> None:
     """First the wish, then SIGTERM, then SIGKILL, each with its time."""
-    wish, age = wish_in(folder), age_s(folder.control, now_us)
+    wish, age = wish_in(folder), age_s(folder.wish, now_us)
     if wish is None or wish.want != "cancel" or age is None or age < settings.cancel_grace_s:
         return
     late = age >= settings.cancel_grace_s + KILL_AFTER_TERM_S

@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
+from genomed.adapters.local.worker_file import open_plain
+
 LONGEST_LINE_BYTES = 64 << 20
 """A worker that writes more than this in one line is broken; judged samples are the longest that are meant."""
 
@@ -44,7 +46,7 @@ def read_lines(
     A torn last line waits for its end. A missing file is an empty one.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             other = not _ends_a_line(file, offset, inside=inside)
             if other:
                 offset, inside = 0, False

@@ -14,6 +14,7 @@ from genomed.adapters.local.attempt_folder import AttemptFolder
 from genomed.adapters.local.base_model import UnfitModel, read_header, read_model
 from genomed.adapters.local.progress_file import read_lines
 from genomed.adapters.local.progress_lines import Finished, Judged, read_line
+from genomed.adapters.local.worker_file import is_plain, read_plain
 from genomed.entities.errors import MalformedResponse
 from genomed.entities.facts import Artifact
 from genomed.entities.ports import LayerRequest, PublishedLayer
@@ -38,7 +39,8 @@ class Output(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def artifact_of(finished: Finished, folder: AttemptFolder, *, full: bool) -> Artifact:
-    sizes = [path.stat().st_size for name in finished.files if (path := folder.result / name).exists()]
+    paths = (folder.result / name for name in finished.files)
+    sizes = [path.lstat().st_size for path in paths if is_plain(path)]
     return Artifact(
         format="full_model" if full else "peft_lora",
         location=str(folder.result),
@@ -57,7 +59,7 @@ def publish(request: LayerRequest, artifact: Artifact, folder: AttemptFolder) ->
     """Raises MalformedResponse for a result that is not what the worker said, or not safe to open."""
     if refused := objections(artifact, folder.result):
         raise MalformedResponse(f"the result is not published: {'; '.join(refused)}", provider="local")
-    output = msgspec.json.decode(folder.output.read_bytes(), type=Output) if folder.output.exists() else Output()
+    output = _output(folder)
     manifest = LayerManifest(
         layer_id=request.layer_id,
         format=artifact.format,
@@ -80,6 +82,8 @@ def objections(artifact: Artifact, result: Path) -> list[str]:
     """Everything wrong with the files, in sentences."""
     found = [f"{name} leads out of the folder" for name in artifact.files if not _is_inside(name)]
     found += [f"{name} is a name of ours" for name in artifact.files if name in {MANIFEST_NAME, JUDGEMENT_NAME}]
+    if result.is_symlink() or not result.is_dir():
+        found.append("it is no folder")
     if found:
         return found
     if not any(name.endswith(WEIGHTS) for name in artifact.files):
@@ -87,13 +91,21 @@ def objections(artifact: Artifact, result: Path) -> list[str]:
     there = {path.relative_to(result).as_posix() for path in result.rglob("*") if not path.is_dir()}
     for name in sorted({*artifact.files, *there}):
         path = result / name
-        if name not in there or path.is_symlink():
-            found.append(f"{name} is missing or a link")
+        if name not in there or not is_plain(path):
+            found.append(f"{name} is missing, a link or no plain file")
         elif path.suffix not in (WEIGHTS, *TEXTS):
             found.append(f"{name} may hold code; layers are made of {WEIGHTS} and plain text")
         elif path.suffix == WEIGHTS and (broken := _broken_weights(path)):
             found.append(broken)
     return found
+
+
+def _output(folder: AttemptFolder) -> Output:
+    """As submitting left it, or nothing where the worker spoiled it."""
+    try:
+        return msgspec.json.decode(read_plain(folder.output), type=Output)
+    except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
+        return Output()
 
 
 def _is_inside(name: str) -> bool:
@@ -110,7 +122,10 @@ def _broken_weights(path: Path) -> str | None:
 
 
 def _base_model(folder: AttemptFolder) -> BaseModel:
-    spec = msgspec.json.decode(folder.spec.read_bytes(), type=_Spec)
+    try:
+        spec = msgspec.json.decode(read_plain(folder.spec), type=_Spec)
+    except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError) as spoiled:
+        raise MalformedResponse(f"what the worker was told is not readable any more: {spoiled}") from spoiled
     name = spec.base_model
     try:
         return BaseModel(name=name, fingerprint=read_model(Path(name)).fingerprint)

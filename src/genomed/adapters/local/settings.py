@@ -14,6 +14,7 @@ WORKER = Path(__file__).parents[2] / "training" / "__main__.py"
 
 GIB = 1 << 30
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Patience = Annotated[float, Meta(ge=0, le=31_536_000)]
 AbsolutePath = Annotated[str, Meta(pattern="^/.")]
 Launch = Annotated[str, Meta(pattern="^(spawn|socket:/.+)$")]
 Sandbox = Literal["auto", "none", "rlimits", "landlock", "bubblewrap"]
@@ -26,7 +27,7 @@ class LocalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     allow_unpinned: without naming a commit.
     memory_reserve_bytes: what jobs must leave free. stall_after_s: silence after which a worker counts as stalled.
     idle_after_s: how long it may live without any progress until it does, too. hang_after_s: how long a worker may be
-    stalled until it is ended and replaced. null: for ever.
+    stalled until it is ended and replaced. 0: for ever.
     cancel_grace_s: how long a cancelled worker may take to stop by itself. threads: null leaves it to the engine.
     poll_s: how often a running worker is looked at. probe_timeout_s, probe_ttl_s: of the look at the interpreter.
     launch: `spawn` makes workers children of the daemon; `socket:PATH` asks a service manager for each (python and
@@ -44,8 +45,8 @@ class LocalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     allow_unpinned: bool = False
     memory_reserve_bytes: Annotated[int, Meta(ge=0)] = GIB
     stall_after_s: Seconds = 120
-    idle_after_s: Seconds | None = 86_400
-    hang_after_s: Seconds | None = 3600
+    idle_after_s: Patience = 86_400
+    hang_after_s: Patience = 3600
     cancel_grace_s: Seconds = 60
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
     poll_s: Seconds = 0.5

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT, Popen
 from threading import Lock
+from time import monotonic, sleep
 from typing import Protocol
 
 import msgspec
@@ -21,6 +22,7 @@ from msgspec import Struct
 from genomed.adapters._durable_files import write_atomically
 from genomed.adapters.local.attempt_folder import AttemptFolder
 from genomed.adapters.local.sessions import command_line, everybody, oom_kills
+from genomed.adapters.local.worker_file import read_plain
 from genomed.entities.confinement_events import Confinement
 
 PASSED = (
@@ -30,6 +32,12 @@ PASSED = (
 PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_")
 PASSED_FOR_HUB = ("HF_ENDPOINT", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+
+LEAVE_S = 5.0
+"""For a worker to leave after its last word; an interpreter that lets go of a GPU takes a second or two."""
+
+LOOK_AGAIN_S = 0.02
 
 
 class Identity(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -78,7 +86,7 @@ def start_ticks(pid: int) -> int | None:
 
 def identity_in(path: Path) -> Identity | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Identity)
+        return msgspec.json.decode(read_plain(path), type=Identity)
     except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
@@ -214,6 +222,14 @@ class Workers:
             if (code := child.poll()) is not None:
                 self._codes[root] = code
                 del self._children[root]
+
+    def end(self, folder: AttemptFolder) -> None:
+        """Of a worker that said its last word: it leaves by itself, or by force when it took its time. Waits for it."""
+        until = monotonic() + LEAVE_S
+        while self.alive(folder) and monotonic() < until + LEAVE_S:
+            if monotonic() >= until:
+                self.signal(folder, signal.SIGKILL)
+            sleep(LOOK_AGAIN_S)
 
     def signal(self, folder: AttemptFolder, number: signal.Signals) -> bool:
         """To the worker's whole process group; False when there is nobody who is surely it."""
