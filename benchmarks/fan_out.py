@@ -74,15 +74,19 @@ async def _timed(listening: Path, subscribers: int, events: int) -> Sample:
 
 
 class _Connection(asyncio.Protocol):
+    _transport: asyncio.Transport | None = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def send(self, data: bytes) -> None:
+        assert self._transport is not None
         self._transport.write(data)
 
     def close(self) -> None:
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
 
 class _Follower(_Connection):

@@ -244,6 +244,11 @@ def test_interactions_in_quarantine_say_whose_they_are_who_wrote_them_and_what()
         assert said in text
 
 
+def test_when_and_why_a_token_was_revoked_are_told_apart() -> None:
+    text = render({"tokens": [{"tokenId": "tok-1", "revoked": "lost", "revokedUs": 5}], "asOf": 9})
+    assert text.splitlines()[0].split() == ["TOKEN", "ID", "REASON", "REVOKED"]
+
+
 def test_an_empty_list_beside_a_count_is_not_worth_a_line() -> None:
     assert render({"released": 1, "already": []}) == "released  1"
 

@@ -201,3 +201,15 @@ def read_until(reader: int, wanted: str, *, limit_s: float = 15.0) -> str:
                 break
     assert wanted in shown, shown
     return shown
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("line", [("events", "tail"), ("events", "tail", "--after", "0"), ("job", "watch", JOB)])
+def test_where_no_daemon_ever_answered_none_is_waited_for(
+    genome: Genome, daemon: SmallDaemon, line: tuple[str, ...]
+) -> None:
+    daemon.stop()
+    ran = genome(*line)
+    assert (ran.code, ran.out) == (3, "")
+    assert "no daemon answers on" in ran.err
+    assert "waiting" not in ran.err

@@ -82,7 +82,7 @@ async def test_only_an_administrator_makes_them_and_one_who_is_bound_only_for_it
     async with running(tmp_path / "d") as rig:
         operator = Caller(actor="uid:7", role=Role.OPERATE)
         assert (await rig.refused("token-create", {"personaIds": ["ada"]}, caller=operator)).kind is ErrorKind.FORBIDDEN
-        bound = Caller(actor="token:tok-1", role=Role.ADMIN, personas=frozenset({"ada"}))
+        bound = Caller(actor="uid:8", role=Role.ADMIN, personas=frozenset({"ada"}))
         for personas in (["bob"], ["ada", "bob"]):
             error = await rig.refused("token-create", {"personaIds": personas}, caller=bound)
             assert error.kind is ErrorKind.FORBIDDEN

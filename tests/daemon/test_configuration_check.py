@@ -63,3 +63,19 @@ def test_sections_that_adapters_understand_are_no_problem(tmp_path: Path) -> Non
     path = tmp_path / "g.toml"
     path.write_text('[providers.openai]\napi_key = "env:X"\n[providers.simulated]\n[providers.local]\nthreads = 2')
     assert provider_problems(load({"HOME": "/h"}, config=str(path), data=None, socket=None)) == []
+
+
+def test_a_rule_for_a_provider_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "g.toml"
+    path.write_text(
+        'allowed_providers = ["local", "locl"]\n[policies.firework]\npersonal_data = "block"\n'
+        '[budget.providers.togethr]\ndayUsd = 1\n[learning.trigger]\nprovider = "nobody"\n'
+    )
+    told = provider_problems(load({"HOME": "/h"}, config=str(path), data=None, socket=None))
+    assert [one.field for one in told] == [
+        "allowed_providers",
+        "policies.firework",
+        "budget.providers.togethr",
+        "learning.trigger.provider",
+    ]
+    assert all("g.toml:" in one.message and "local" in (one.remedy or "") for one in told)

@@ -98,6 +98,7 @@ LABELS: dict[str, str] = {
     "itemsDone": "done",
     "itemsPlanned": "planned",
     "itemsFailed": "failed",
+    "revoked": "reason",
 }
 """Heads of columns whose own name says too little."""
 

@@ -110,12 +110,15 @@ class Wire:
         after: int | None,
         patterns: Sequence[str] = (),
         stream: str | None = None,
+        answered: bool = False,
         lost: Callable[[GenomeError], None],
     ) -> Generator[Frame, None, None]:
         """The log from behind `after`, without a gap over restarts of the daemon. lost: told once per interruption.
 
-        Raises Unreachable when the daemon stays away for longer than PATIENCE_S.
+        answered: the daemon did so before. Raises Unreachable when nobody was there from the first, or when the
+        daemon stays away for longer than PATIENCE_S.
         """
+        answered = answered or after is None
         position, tries, deadline = self.head() if after is None else after, 0, 0.0
         while True:
             try:
@@ -124,7 +127,10 @@ class Wire:
                     yield frame
                 problem: GenomeError = AnswerLost("the daemon closed the stream", key=None)
             except (Unreachable, AnswerLost) as error:
+                if isinstance(error, Unreachable) and not answered:
+                    raise
                 problem = error
+            answered = True
             if tries == 0:
                 lost(problem)
                 deadline = time.monotonic() + PATIENCE_S
@@ -143,7 +149,7 @@ class Wire:
 
 def _reason(error: OSError | http.client.HTTPException) -> str:
     """For people: what the library says of a connection that was cut in a reply is about its own insides."""
-    if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
+    if isinstance(error, http.client.IncompleteRead | ConnectionError):
         return "the daemon went away"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

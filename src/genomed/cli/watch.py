@@ -62,7 +62,7 @@ def tail(wire: Wire, *, after: int | None, patterns: Sequence[str], asked: Globa
 
 
 def _followed(wire: Wire, job_id: str, position: int, view: View) -> ExitCode:
-    with closing(wire.followed(after=position, stream=f"job/{job_id}", lost=view.lost)) as frames:
+    with closing(wire.followed(after=position, stream=f"job/{job_id}", answered=True, lost=view.lost)) as frames:
         for told, frame in _told(frames):
             view.show(told, frame)
             ending = _ending(told, None)

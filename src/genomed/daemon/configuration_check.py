@@ -3,6 +3,8 @@
 Asks no provider, opens no log and reads no secret. Knows how the adapters read their sections: they are asked to.
 """
 
+from collections.abc import Iterator
+
 from genomed import adapters
 from genomed.daemon.assembly import now_us
 from genomed.daemon.secret_store import SecretStore
@@ -26,7 +28,21 @@ def provider_problems(loaded: Loaded) -> list[Problem]:
             origin = loaded.source.origin(field)
             message = one.message if origin is None else f"{one.message} ({origin})"
             found.append(Problem(field=field, message=message, remedy=one.remedy))
-    return found
+    return [*found, *_strangers(loaded, known)]
+
+
+def _strangers(loaded: Loaded, known: tuple[str, ...]) -> Iterator[Problem]:
+    """Names that are no provider's, where a rule would never hold for anybody."""
+    settings = loaded.settings
+    named = [("allowed_providers", name) for name in settings.allowed_providers or ()]
+    named += [(f"policies.{name}", name) for name in settings.policies]
+    named += [(f"budget.providers.{name}", name) for name in settings.budget.providers]
+    named.append(("learning.trigger.provider", settings.learning.trigger.provider))
+    for field, name in named:
+        if name not in known:
+            origin = loaded.source.origin(field)
+            message = f"there is no provider {name!r}" + ("" if origin is None else f" ({origin})")
+            yield Problem(field=field, message=message, remedy=f"there are {', '.join(known)}")
 
 
 def _context(loaded: Loaded, section: dict[str, object]) -> ProviderContext:

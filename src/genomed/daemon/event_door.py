@@ -20,10 +20,6 @@ from genomed.entities.errors import Forbidden, GenomeError, InvalidRequest, Prob
 log = logging.getLogger(__name__)
 
 RETRY_MS = 1000
-GATHER_S = 0.01
-"""The least time between two writes to one subscriber at the live edge: what comes within goes out as one
-(reference/eventlog.md 1.9: a write costs as much for ten events as for one). An event after a pause goes out at once.
-"""
 POSITION_DIGITS = 18
 
 
@@ -90,20 +86,16 @@ class EventDoor:
         Who it is and whom it may read of is asked anew for each portion: what was taken back ends the stream.
         """
         position, end = after, self._journal.head().position
-        gather_until = 0.0
         while follow or position < end:
             data = b""
             with anyio.move_on_after(self._limits().idle_heartbeat_s):
                 await self._journal.wait_beyond(position)
-                await anyio.sleep_until(gather_until)
             caller = await self._door.gate.subscriber(shown, command="events")
             if self._journal.head().position > position:
                 portion = await self._feed.after(position, replace(wanted, personas=caller.personas))
                 position, data = portion.position, portion.data
             if not await self._sent(request, response, data or heartbeat(position), position):
                 return
-            if position == self._journal.head().position:  # whoever is behind reads on at once
-                gather_until = anyio.current_time() + GATHER_S
 
     async def _sent(self, request: web.Request, response: web.StreamResponse, data: bytes, position: int) -> bool:
         """False when the subscriber was sent away. What lies in its buffer is whole frames up to `position`."""

@@ -51,7 +51,10 @@ class Space:
 
     def refusal(self) -> NoSpace:
         missing = f"{self._missing_bytes / 2**20:.1f} MiB"
-        return NoSpace(f"{self.short}", remedy=f"free {missing} there; the daemon goes on by itself, ask again then")
+        return NoSpace(
+            f"{self.short}",
+            remedy=f"free {missing} on the disk of the data folder; the daemon goes on by itself, ask again then",
+        )
 
     def admits(self, actor: str) -> bool:
         return self.short is None or actor.startswith(OWN_ACTORS)

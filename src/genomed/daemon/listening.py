@@ -44,7 +44,7 @@ async def listen(
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(reception.run)
                 servers += [await _server(runner, one, reception) for one in sockets]
-                names = ", ".join(_name(one) for one in sockets)
+                names = ", ".join(told_address(one) for one in sockets)
                 log.info("ready sockets=%s pid=%d", names, os.getpid())
                 manager.ready("doors are open")
                 async for received in signals:
@@ -71,7 +71,7 @@ async def _hear_out(reception: Reception) -> None:
         await anyio.lowlevel.checkpoint()
 
 
-def _name(one: socket.socket) -> str:
+def told_address(one: socket.socket) -> str:
     """A path, or `127.0.0.1:7411`, `[::1]:7411`."""
     address = one.getsockname()
     if not isinstance(address, tuple):

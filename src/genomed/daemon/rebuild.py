@@ -44,5 +44,5 @@ async def refresh_read_models(
     """At opening, before there is a writer. Takes as long as the log only when the definitions changed."""
     if await reader.meta(READ_MODELS_KEY) == projector.fingerprint():
         return
-    log.info("rebuilding read models tables=%s", ",".join(projector.models.tables()))
+    log.info("making the read models anew tables=%d", len(projector.models.tables()))
     await connection.executemany("rebuild", Transaction(await rebuilding_statements(data_dir, projector, reader)))

@@ -84,7 +84,7 @@ def _from_folder(source: Path, beside: Path) -> Head:
     wrong = [problem for file in manifest.files if (problem := _wrong(source, file.path, file.sha256)) is not None]
     if wrong:
         raise InvalidRequest(
-            f"{len(wrong)} files of {source} are not what was backed up: {wrong[0].field}",
+            f"{source} is not what was backed up: {len(wrong)} of its files, beginning with {wrong[0].field}",
             remedy="restore another backup",
             details=tuple(wrong[:SHOWN]),
         )

@@ -139,7 +139,7 @@ class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
         """
         if self.expected or self.correction is not None:
             return 1.0
-        return mean_mark([one for one in self.feedback if one.result_id is None])
+        return mean_mark([one for one in self.feedback if one.result_id is None]) if self.feedback else None
 
     @property
     def outcome(self) -> float | None:
@@ -172,14 +172,14 @@ class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def approved(self) -> bool:
-        quality = self.quality
-        return self.usable and quality is not None
+        return self.quality is not None and self.usable
 
     @property
     def rejected(self) -> bool:
         quality = self.quality
-        gone = self.forgotten or self.searched or self.withheld
-        return not gone and quality is not None and quality < USABLE_ABOVE
+        if quality is None or quality >= USABLE_ABOVE:
+            return False
+        return not (self.forgotten or self.searched or self.withheld)
 
     @property
     def paired(self) -> bool:
