@@ -22,10 +22,10 @@ from eventsourcing.domain import Aggregate
 from benchmarks.machine import sync_latency
 from benchmarks.side_by_side import Contender, Goal, Sample, Scope, Table, interleaved
 from genomed.daemon.assembly import new_event_id, now_us
-from genomed.daemon.event_rows import INSERT_EVENT
-from genomed.daemon.journal import Journal, open_journal
-from genomed.daemon.journal_file import DATABASE_FILE, WRITER_PRAGMAS
-from genomed.daemon.read_model_port import Fold, ReadModels
+from genomed.daemon.journal.database import DATABASE_FILE, WRITER_PRAGMAS
+from genomed.daemon.journal.event_rows import INSERT_EVENT
+from genomed.daemon.journal.journal import Journal, open_journal
+from genomed.daemon.journal.read_model_port import Fold, ReadModels
 from genomed.daemon.read_models import GenomeReadModels
 from genomed.entities.envelope import Blob, Cause, Envelope, Write, blob_of
 from genomed.entities.event_codec import encode

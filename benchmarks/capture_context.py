@@ -5,16 +5,16 @@ from typing import cast
 
 from genomed import commands
 from genomed.commands.context import Caller, Context, Maintenance, Presets
-from genomed.daemon.access_gate import Gate
+from genomed.daemon.access.gate import Gate
 from genomed.daemon.activities import RunningActivities
 from genomed.daemon.assembly import new_id, now_us
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.configuration.sections import Access
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.daemon.dispatch import Dispatch
-from genomed.daemon.journal import Journal
+from genomed.daemon.journal.journal import Journal
+from genomed.daemon.observation.spans import NO_SPANS, Spans
 from genomed.daemon.provider_table import ProviderTable
-from genomed.daemon.secret_store import SecretStore
-from genomed.daemon.sections import Access
-from genomed.daemon.spans import NO_SPANS, Spans
+from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.budget import Budget
 from genomed.entities.configured import Configuration
 from genomed.entities.guards import Guards

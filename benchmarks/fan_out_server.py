@@ -14,13 +14,13 @@ from aiohttp import web
 from benchmarks.appends import CAUSE, EVENT, NoModels
 from benchmarks.capture_context import capturing_dispatch
 from genomed.daemon.assembly import new_event_id, now_us
-from genomed.daemon.event_door import EventDoor
-from genomed.daemon.event_feed import EventFeed
-from genomed.daemon.event_view import EventEncoder
-from genomed.daemon.http_door import HttpDoor
-from genomed.daemon.journal import Journal, open_journal
-from genomed.daemon.sections import Limits
-from genomed.daemon.unix_socket import bound_socket
+from genomed.daemon.configuration.sections import Limits
+from genomed.daemon.doors.event_door import EventDoor
+from genomed.daemon.doors.event_feed import EventFeed
+from genomed.daemon.doors.event_view import EventEncoder
+from genomed.daemon.doors.http_door import HttpDoor
+from genomed.daemon.doors.unix_socket import bound_socket
+from genomed.daemon.journal.journal import Journal, open_journal
 from genomed.entities.envelope import ANY_VERSION, Envelope, Write
 
 QUEUED = 10_000

@@ -26,12 +26,12 @@ from genomed.adapters.local.sandbox import NO_LIMITS, choose
 from genomed.adapters.local.settings import WORKER, LocalSettings
 from genomed.adapters.local.worker_policy import Level, Policy
 from genomed.commands.context import Caller, CommandModule
-from genomed.daemon.access import Credentials
-from genomed.daemon.access_gate import Gate
+from genomed.daemon.access.credentials import Credentials
+from genomed.daemon.access.gate import Gate
 from genomed.daemon.dispatch import Dispatch, Reply
-from genomed.daemon.journal import Journal
-from genomed.daemon.metrics import CommandMetrics
-from genomed.daemon.spans import Spans
+from genomed.daemon.journal.journal import Journal
+from genomed.daemon.observation.metrics import CommandMetrics
+from genomed.daemon.observation.spans import Spans
 from genomed.entities.access_events import TokenCreated
 from genomed.entities.access_token import AccessToken
 from genomed.entities.journal_port import Loaded, SqlValue
@@ -147,7 +147,7 @@ def _recording() -> Iterator[Spans | None]:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
         from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: PLC0415
 
-        from genomed.daemon.spans_otel import OtelSpans  # noqa: PLC0415
+        from genomed.daemon.observation.spans_otel import OtelSpans  # noqa: PLC0415
     except ImportError:
         yield None
         return

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 
 from benchmarks.processes import high_water_bytes
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.cleaning import CleaningRules
 from genomed.entities.dataset_port import Freezing, ImportOptions
 from genomed.entities.types import RowKind

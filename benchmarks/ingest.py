@@ -25,8 +25,8 @@ from benchmarks.side_by_side import Contender, Goal, Sample, Scope, Table, inter
 from benchmarks.socket_client import ask_once, asked, post
 from genomed.commands.context import Caller
 from genomed.daemon.assembly import new_event_id, now_us
-from genomed.daemon.journal import open_journal
-from genomed.daemon.journal_file import WRITER_PRAGMAS
+from genomed.daemon.journal.database import WRITER_PRAGMAS
+from genomed.daemon.journal.journal import open_journal
 from genomed.daemon.read_models import GenomeReadModels
 from genomed.entities.types import Role
 

@@ -18,10 +18,10 @@ import msgspec
 from benchmarks.appends import CAUSE, NoModels
 from benchmarks.side_by_side import Contender, Goal, Sample, Scope, Table, interleaved
 from genomed.daemon.assembly import new_event_id, now_us
-from genomed.daemon.event_rows import envelope_from
-from genomed.daemon.journal import Journal, open_journal
-from genomed.daemon.journal_file import DATABASE_FILE, open_snapshot
-from genomed.daemon.projector import Projector, stored_rows
+from genomed.daemon.journal.database import DATABASE_FILE, open_snapshot
+from genomed.daemon.journal.event_rows import envelope_from
+from genomed.daemon.journal.journal import Journal, open_journal
+from genomed.daemon.journal.projector import Projector, stored_rows
 from genomed.daemon.read_models import GenomeReadModels
 from genomed.entities.configuration import (
     DatasetsSection,

@@ -12,9 +12,9 @@ import anyio
 from aiohttp import web
 
 from benchmarks.capture_context import capturing_dispatch
-from genomed.daemon.http_door import HttpDoor
-from genomed.daemon.journal import Journal
-from genomed.daemon.unix_socket import bound_socket
+from genomed.daemon.doors.http_door import HttpDoor
+from genomed.daemon.doors.unix_socket import bound_socket
+from genomed.daemon.journal.journal import Journal
 from genomed.entities.envelope import Appended, Blob, Cause, Head, Receipt, Write
 
 BODY_BYTES = 8 * 1024 * 1024

@@ -22,11 +22,11 @@ PYTHON_FOLDERS = ("src", "tests", "benchmarks", "examples")
 # Only there an unforeseen failure becomes a report.
 RIMS = (
     "daemon/dispatch.py",
-    "daemon/courier.py",
+    "daemon/courier/courier.py",
     "daemon/triggers.py",
-    "daemon/deployments.py",
-    "daemon/withdrawals.py",
-    "daemon/recipe_rim.py",
+    "daemon/courier/deployments.py",
+    "daemon/courier/withdrawals.py",
+    "daemon/recipe_engine/rim.py",
     "training/__main__.py",
     "adapters/_plug_ins.py",
 )

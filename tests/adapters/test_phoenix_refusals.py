@@ -9,7 +9,7 @@ from tests.adapters.loopback import app_server
 from tests.adapters.phoenix_house import load_its_tooling, missing
 
 from genomed.adapters.traces.phoenix_server import PhoenixServer
-from genomed.daemon.secret_store import SecretStore
+from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.errors import GenomeError
 from genomed.entities.trace import SpanPage, TraceSettings, Window
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.daemon.daemon_rig import Json, Rig, running
 
-from genomed.daemon.recipe_table import RecipeTable
+from genomed.daemon.recipe_engine.table import RecipeTable
 from genomed.entities.interaction import Interaction
 
 

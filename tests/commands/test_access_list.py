@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.daemon.daemon_rig import Json, Rig, listening, running
 
 from genomed.commands.context import Caller
-from genomed.daemon import access_refusals
-from genomed.daemon.access_refusals import APART_US, MOST_IN_THAT_TIME, Reason, RefusalBook, Refused
+from genomed.daemon.access import refusals as access_refusals
+from genomed.daemon.access.refusals import APART_US, MOST_IN_THAT_TIME, Reason, RefusalBook, Refused
 from genomed.entities.access_events import AccessRefused
 from genomed.entities.errors import ErrorKind
 from genomed.entities.types import Role

@@ -7,8 +7,8 @@ import anyio.from_thread
 import pytest
 from tests.daemon.daemon_rig import WAIT_S, Json, Rig, chat, listening, write_rows
 
-from genomed.daemon import dataset_reading
 from genomed.daemon.activities import RunningActivities
+from genomed.daemon.datasets import reading as dataset_reading
 
 
 async def test_nothing_runs_in_a_daemon_that_was_asked_nothing(quiet: Rig) -> None:

@@ -13,8 +13,8 @@ from tests.daemon.daemon_process import daemon_process
 from tests.daemon.daemon_rig import Json, Rig, running
 
 from genomed.commands.context import Caller
-from genomed.daemon import house_backup
-from genomed.daemon.house_backup import MANIFEST
+from genomed.daemon.keeping import house_backup
+from genomed.daemon.keeping.house_backup import MANIFEST
 from genomed.entities.types import Role
 
 
@@ -73,6 +73,7 @@ async def test_a_backup_taken_in_the_middle_of_captures_holds_what_was_acknowled
         for n in range(20):
             await rig.capture(n)
         before = rig.journal.head().position
+        told: Json = {}
         async with anyio.create_task_group() as tasks:
             for n in range(50):
                 tasks.start_soon(rig.capture, 100 + n)

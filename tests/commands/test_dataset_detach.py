@@ -7,7 +7,7 @@ from tests.commands.drafting import a_draft, add, answers, filled, frozen
 from tests.commands.reviewing import AGENT, a_batch
 from tests.daemon.daemon_rig import Rig
 
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.draft_events import SegmentRemoved, SourceDetached
 from genomed.entities.errors import Capacity
 

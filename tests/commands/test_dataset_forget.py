@@ -7,7 +7,7 @@ from tests.daemon.daemon_rig import Json, Rig, running, write_rows
 from tests.daemon.recipe_rig import RecipeRig, model_settings
 from tests.emulators.llm_server import llm_server
 
-from genomed.daemon.recipe_table import RecipeTable
+from genomed.daemon.recipe_engine.table import RecipeTable
 
 
 async def row_ids(rig: Rig, dataset_id: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from tests.commands.reviewing import a_batch, regenerated, sum_row
 from tests.daemon.daemon_rig import Rig, chat, write_rows
 from tests.daemon.recipe_rig import recipe_rig
 
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.dataset_port import FrozenFiles
 from genomed.entities.draft_events import DraftFrozen
 from genomed.entities.errors import ErrorBody

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.daemon.daemon_rig import Json, Rig, running
 
-from genomed.daemon.recipe_table import RecipeTable
+from genomed.daemon.recipe_engine.table import RecipeTable
 from genomed.entities.draft_events import DraftEvent, InteractionsAttached, SegmentAdded
 from genomed.entities.envelope import Cause, Write
 from genomed.entities.experience_events import ExamplesReserved

@@ -6,7 +6,7 @@ from tests.daemon.daemon_rig import Rig, running
 
 from genomed.commands.context import Caller
 from genomed.daemon.assembly import new_event_id, now_us
-from genomed.daemon.journal import open_journal
+from genomed.daemon.journal.journal import open_journal
 from genomed.daemon.read_models import GenomeReadModels
 from genomed.entities.types import Role
 

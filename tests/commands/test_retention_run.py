@@ -7,8 +7,8 @@ import pytest
 from tests.daemon.daemon_rig import Json, Rig, running
 
 from genomed.commands.context import Caller
-from genomed.daemon.house_backup import file_sha256
-from genomed.daemon.log_archive import Unsound, read_archive
+from genomed.daemon.keeping.house_backup import file_sha256
+from genomed.daemon.keeping.log_archive import Unsound, read_archive
 from genomed.entities.retention import DAY_US
 from genomed.entities.retention_events import ArchiveSealed
 from genomed.entities.types import Role

@@ -11,7 +11,7 @@ from tests.commands.reviewing import RUN, a_batch
 from tests.daemon.daemon_rig import Rig, running
 from tests.recipes.small_recipe import SumParams, SumRecipe
 
-from genomed.daemon.recipe_table import RecipeTable
+from genomed.daemon.recipe_engine.table import RecipeTable
 from genomed.entities.envelope import Write
 from genomed.entities.recipe_events import RecipeStarted
 from genomed.entities.rows import ChatRow, Message, RecordRow, Row

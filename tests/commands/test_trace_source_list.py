@@ -7,7 +7,7 @@ from tests.commands.importing import importing
 from tests.daemon.daemon_rig import write_rows
 
 from genomed.adapters import traces
-from genomed.daemon.settings import load_settings
+from genomed.daemon.configuration.settings import load_settings
 from genomed.entities.errors import InvalidRequest
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 from tests.daemon.daemon_rig import Json, Rig, running
 
-from genomed.daemon.journal import Journal
+from genomed.daemon.journal.journal import Journal
 from genomed.entities.envelope import Appended, Write
 from genomed.entities.event_codec import type_of
 from genomed.entities.ports import Provider

@@ -10,7 +10,7 @@ from tests.crash.stops import Fate, Mortal, MortalJournal
 from tests.daemon.daemon_rig import Json, Rig, running
 
 from genomed.adapters.simulated.serving import Served
-from genomed.daemon.journal import Journal
+from genomed.daemon.journal.journal import Journal
 from genomed.entities.deployment import Deployment, deployment_key
 
 pytestmark = [pytest.mark.crash]

@@ -19,7 +19,7 @@ from tests.daemon.recipe_rig import doubles
 from tests.emulators.llm_server import LLMServer, llm_server
 from tests.recipes import small_recipe
 
-from genomed.daemon.journal_file import DATABASE_FILE
+from genomed.daemon.journal.database import DATABASE_FILE
 
 pytestmark = [pytest.mark.crash]
 

@@ -12,9 +12,9 @@ from tests.crash.kill_world import around
 from tests.crash.kills import played
 
 from genomed.adapters.models import ModelClient
-from genomed.daemon.anchor import Anchor
 from genomed.daemon.assembly import PLAIN_PARTS
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.courier.staging import Staging
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.daemon.failpoints import (
     DATASET_CALLS,
     MODEL_CALLS,
@@ -27,13 +27,13 @@ from genomed.daemon.failpoints import (
     VARIABLE,
     kinds,
 )
-from genomed.daemon.journal import PLAIN_JOURNAL, Journal
-from genomed.daemon.journal_file import WritingConnection
-from genomed.daemon.journal_tail import Tail
+from genomed.daemon.journal.anchor import Anchor
+from genomed.daemon.journal.database import WritingConnection
+from genomed.daemon.journal.journal import PLAIN_JOURNAL, Journal
+from genomed.daemon.journal.tail import Tail
 from genomed.daemon.provider_table import ProviderTable
-from genomed.daemon.recipe_folder import RecipeFolder
-from genomed.daemon.recipe_models import ModelTable
-from genomed.daemon.staging import Staging
+from genomed.daemon.recipe_engine.folder import RecipeFolder
+from genomed.daemon.recipe_engine.models import ModelTable
 from genomed.entities.dataset_port import DatasetFolder
 from genomed.entities.ports import Provider, Serving, Uploads
 

@@ -11,7 +11,7 @@ from tests.crash.test_deployment_every_step import given
 from tests.daemon.daemon_rig import Json, running
 from tests.daemon.test_withdrawals import removal
 
-from genomed.daemon.journal import Journal
+from genomed.daemon.journal.journal import Journal
 
 pytestmark = [pytest.mark.crash]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 from tests.daemon.journal_rig import note, opened, put
 
-from genomed.daemon.journal import Journal
+from genomed.daemon.journal.journal import Journal
 
 CALLERS = 16
 

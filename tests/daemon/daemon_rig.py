@@ -19,17 +19,17 @@ from aiohttp import web
 from genomed.adapters.simulated.remote import RemoteJob
 from genomed.commands.context import Caller
 from genomed.daemon.assembly import Parts, assembled, new_event_id, new_id
-from genomed.daemon.configuration_sources import Source
+from genomed.daemon.configuration.live_settings import LiveSettings
+from genomed.daemon.configuration.reloading import reload
+from genomed.daemon.configuration.settings import Loaded, Settings
+from genomed.daemon.configuration.sources import Source
 from genomed.daemon.dispatch import Reply
-from genomed.daemon.doors import doors
-from genomed.daemon.journal import Journal, open_journal
-from genomed.daemon.live_settings import LiveSettings
+from genomed.daemon.doors.application import doors
+from genomed.daemon.doors.unix_socket import bound_socket
+from genomed.daemon.journal.journal import Journal, open_journal
+from genomed.daemon.observation.spans import NO_SPANS, Spans
 from genomed.daemon.read_models import GenomeReadModels
-from genomed.daemon.reloading import reload
-from genomed.daemon.secret_store import SecretStore
-from genomed.daemon.settings import Loaded, Settings
-from genomed.daemon.spans import NO_SPANS, Spans
-from genomed.daemon.unix_socket import bound_socket
+from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.errors import ErrorBody, ErrorKind
 from genomed.entities.ids import submission_key
 from genomed.entities.job import Job

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.cleaning import CleaningRules, CleaningStep
 from genomed.entities.dataset_port import Freezing, FrozenFiles, Generated, Lesson
 from genomed.entities.rows import ChatRow, Message

@@ -9,8 +9,8 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from genomed.daemon.journal import Journal, open_journal
-from genomed.daemon.read_model_port import Fold, fold_of
+from genomed.daemon.journal.journal import Journal, open_journal
+from genomed.daemon.journal.read_model_port import Fold, fold_of
 from genomed.entities.envelope import Appended, Cause, Envelope, Write
 from genomed.entities.events import Event, JobNoted, JobPaused
 from genomed.entities.journal_port import Journal as JournalPort

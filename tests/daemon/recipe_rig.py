@@ -10,7 +10,7 @@ from tests.daemon.daemon_rig import Json, Rig, running
 from tests.emulators.llm_server import LLMServer, llm_server
 from tests.recipes.small_recipe import RECIPE
 
-from genomed.daemon.recipe_table import RecipeTable
+from genomed.daemon.recipe_engine.table import RecipeTable
 
 
 def doubles(prompt: str) -> str:

@@ -16,12 +16,12 @@ from tests.daemon.daemon_rig import Json, listening, running
 from tests.daemon.somebody import NOBODY, asked, needs_root, told_to
 from tests.daemon.test_tcp_door import listeners
 
-from genomed.daemon.access import Credentials, Peer, bearer, caller_of, demand, peer_of
-from genomed.daemon.access_gate import Gate
-from genomed.daemon.access_refusals import Reason, Refused
-from genomed.daemon.access_rules import RANK, access_problems, access_rules
-from genomed.daemon.sections import Access, TcpAccess
-from genomed.daemon.unix_socket import bound_socket
+from genomed.daemon.access.credentials import Credentials, Peer, bearer, caller_of, demand, peer_of
+from genomed.daemon.access.gate import Gate
+from genomed.daemon.access.refusals import Reason, Refused
+from genomed.daemon.access.rules import RANK, access_problems, access_rules
+from genomed.daemon.configuration.sections import Access, TcpAccess
+from genomed.daemon.doors.unix_socket import bound_socket
 from genomed.entities.errors import Conflict, Forbidden, InvalidRequest
 from genomed.entities.types import Role
 

@@ -18,8 +18,8 @@ from tests.daemon.daemon_process import START_S, UnixConnection
 from tests.daemon.started_by_systemd import ear, held_daemon
 from tests.fault_record import record_fault
 
-from genomed.daemon.activation import activated
-from genomed.daemon.settings import load_settings
+from genomed.daemon.configuration.settings import load_settings
+from genomed.daemon.doors.activation import activated
 
 CLIENTS = 6
 
@@ -101,7 +101,7 @@ def handed_to_a_child(listening: socket.socket, *, names: str, allow_tcp: bool) 
     """What a fresh process makes of descriptor 3, in words."""
     code = (
         "import os\n"
-        "from genomed.daemon.activation import activated\n"
+        "from genomed.daemon.doors.activation import activated\n"
         f"found = activated(os.environ, pid=os.getpid(), allow_tcp={allow_tcp})\n"
         "print(found.api is not None, found.tcp is not None, os.get_inheritable(3), os.get_blocking(3),\n"
         "      any(name.startswith('LISTEN_') for name in os.environ))"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from genomed.daemon.anchor import SLOT_OFFSETS, Anchor, anchored_head, replace_anchor
+from genomed.daemon.journal.anchor import SLOT_OFFSETS, Anchor, anchored_head, replace_anchor
 from genomed.entities.envelope import Head
 
 

@@ -8,7 +8,7 @@ from tests.daemon.daemon_rig import Json, Rig, running
 from tests.daemon.recipe_rig import model_settings
 from tests.emulators.llm_server import llm_server
 
-from genomed.daemon.recipe_table import RecipeTable
+from genomed.daemon.recipe_engine.table import RecipeTable
 from genomed.entities.review import read_body, row_of
 from genomed.entities.rows import RankingRow, RecordRow
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.daemon.daemon_rig import Json, Rig, listening, running
 
-from genomed.daemon.bus_messages import RPC_CODES, command_of, read_frame
+from genomed.daemon.doors.bus_messages import RPC_CODES, command_of, read_frame
 from genomed.entities.errors import ErrorKind
 
 SAID: Json = {"personaId": "ada", "domain": "sums", "input": "1+1", "output": "2"}

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genomed.daemon.bus_messages import (
+from genomed.daemon.dispatch import Reply
+from genomed.daemon.doors.bus_messages import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     PARSE_ERROR,
@@ -23,7 +24,6 @@ from genomed.daemon.bus_messages import (
     read_frame,
     reply_message,
 )
-from genomed.daemon.dispatch import Reply
 from genomed.entities.envelope import Head
 from genomed.entities.errors import ErrorBody, ErrorKind
 

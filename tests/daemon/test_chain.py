@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genomed.daemon.chain import Header, genesis, link
+from genomed.daemon.journal.chain import Header, genesis, link
 
 HEADER: Header = (1, "job/a", 1, "job.noted", 1, "e1", None, None, None, "daemon", 5)
 columns = st.tuples(

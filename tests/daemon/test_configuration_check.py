@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from genomed.daemon.configuration_check import provider_problems
-from genomed.daemon.settings import load
+from genomed.daemon.configuration.check import provider_problems
+from genomed.daemon.configuration.settings import load
 
 
 def checked(folder: Path, text: str, **variables: str) -> subprocess.CompletedProcess[str]:

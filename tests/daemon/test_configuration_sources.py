@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from genomed.daemon.configuration_sources import variables
-from genomed.daemon.settings import Loaded, Settings, load
+from genomed.daemon.configuration.settings import Loaded, Settings, load
+from genomed.daemon.configuration.sources import variables
 from genomed.entities.errors import InvalidRequest, Problem
 
 HOME = {"HOME": "/h"}

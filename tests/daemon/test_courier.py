@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from tests.daemon.daemon_rig import Json, Rig, running, simulated
 
-from genomed.daemon.courier import MAX_DEFECTS
-from genomed.daemon.journal import Journal
+from genomed.daemon.courier.courier import MAX_DEFECTS
+from genomed.daemon.journal.journal import Journal
 from genomed.entities.envelope import Appended, Write
 from genomed.entities.errors import Capacity
 from genomed.entities.events import JobNoted, JobSubmitted, PauseRequested, SubmissionDeferred, SubmissionIntended

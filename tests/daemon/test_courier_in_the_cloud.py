@@ -26,8 +26,8 @@ from tests.emulators.mistral_emulator import MistralEmulator
 from tests.emulators.openai_emulator import OpenAIEmulator
 from tests.emulators.together_emulator import TogetherEmulator
 
-from genomed.daemon.courier import MAX_DEFECTS
-from genomed.daemon.journal import Journal
+from genomed.daemon.courier.courier import MAX_DEFECTS
+from genomed.daemon.journal.journal import Journal
 from genomed.entities.envelope import Appended, Write
 from genomed.entities.events import JobNoted, StatusReported, UnknownStatusReported
 from genomed.entities.ids import submission_key

@@ -16,7 +16,7 @@ from tests.daemon.dataset_bench import (
     step,
 )
 
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.dataset_port import Lesson
 from genomed.entities.errors import InvalidRequest
 from genomed.entities.rows import ChatRow, Message, row_id

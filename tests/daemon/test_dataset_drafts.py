@@ -10,7 +10,7 @@ import pytest
 from tests.daemon.daemon_rig import chat, write_rows
 from tests.daemon.dataset_bench import folders, freezing, lesson, lines, questions, step
 
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.dataset_port import ImportOptions, Segment
 from genomed.entities.errors import InvalidRequest, NotFound, Unsupported
 from genomed.entities.types import RowKind
@@ -174,7 +174,7 @@ async def test_what_a_killed_daemon_left_half_made_is_swept_away(tmp_path: Path)
 async def test_zstd_that_cannot_be_unpacked_here_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "rows.jsonl.zst"
     path.write_bytes(b"\x28\xb5\x2f\xfd rest")
-    monkeypatch.setattr("genomed.daemon.dataset_opening.find_spec", lambda name: None)
+    monkeypatch.setattr("genomed.daemon.datasets.opening.find_spec", lambda name: None)
     with pytest.raises(Unsupported, match="zstd"):
         await added(DatasetStore(tmp_path / "d"), path)
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from tests.daemon.dataset_bench import freezing, frozen, lesson, lines, questions
 
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.dataset_port import ImportOptions, Lesson
 from genomed.entities.errors import Conflict, InvalidRequest, Unsupported
 from genomed.entities.rows import ChatRow, Message

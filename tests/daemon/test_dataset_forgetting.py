@@ -7,9 +7,9 @@ import pytest
 from tests.daemon.daemon_rig import chat, write_rows
 from tests.daemon.dataset_bench import freezing, frozen, lesson, lines, questions
 
-from genomed.daemon import dataset_erasure
-from genomed.daemon.dataset_files import sync_folder
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets import erasure as dataset_erasure
+from genomed.daemon.datasets.files import sync_folder
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.cleaning import CleaningRules
 from genomed.entities.dataset_port import FrozenFiles, FrozenHashes, ImportOptions
 from genomed.entities.errors import Conflict

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from tests.daemon.dataset_bench import freezing, frozen, lesson, lines, nearly, prose, questions, step
 
 from genomed.curation.splits import held_out_count
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.dataset_port import FrozenFiles, Lesson, Lineage
 from genomed.entities.errors import NotFound
 from genomed.entities.rows import Message, PreferenceRow

@@ -12,16 +12,16 @@ import pytest
 from tests.daemon.daemon_rig import chat, write_rows
 from tests.daemon.dataset_bench import folders, freezing, frozen, lesson, lines, prose
 
-from genomed.daemon import dataset_files
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets import files as dataset_files
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.dataset_port import ImportOptions
 from genomed.entities.errors import Capacity, InvalidRequest
 
 PEAK_OF_AN_IMPORT = """
 import anyio, sys
 from pathlib import Path
-from genomed.daemon import dataset_scratch
-from genomed.daemon.dataset_store import DatasetStore
+from genomed.daemon.datasets import scratch as dataset_scratch
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.dataset_port import Freezing, ImportOptions
 from genomed.entities.types import RowKind
 dataset_scratch.CACHE_KIB = 1024  # what SQLite keeps is bounded too, but far above these files
@@ -108,7 +108,7 @@ async def test_work_that_nobody_waits_for_any_more_ends_and_leaves_nothing_behin
             still_wanted()
 
     if while_it == "compares":
-        monkeypatch.setattr("genomed.daemon.dataset_freezing.exact", slow)
+        monkeypatch.setattr("genomed.daemon.datasets.freezing.exact", slow)
         progress = None
     else:
         progress = slow

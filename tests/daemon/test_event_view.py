@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from genomed.daemon.event_view import EventEncoder, Wanted, matches
+from genomed.daemon.doors.event_view import EventEncoder, Wanted, matches
 from genomed.entities.envelope import Envelope
 from genomed.entities.events import Event, JobNoted, UnknownEvent
 from genomed.entities.types import EventLevel

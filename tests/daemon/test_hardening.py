@@ -19,7 +19,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look with 
 
 ANOTHER = """
 import ctypes, os, sys
-from genomed.daemon.hardening import PR_SET_DUMPABLE, harden
+from genomed.daemon.secrets.hardening import PR_SET_DUMPABLE, harden
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
 ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # as after an exec by that uid

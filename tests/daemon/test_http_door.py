@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.daemon.daemon_rig import Json, listening, running
 
-from genomed.daemon.http_door import STATUS, decoded
+from genomed.daemon.doors.http_door import STATUS, decoded
 from genomed.entities.errors import ErrorKind, InvalidRequest
 
 SAID: Json = {"personaId": "ada", "domain": "sums", "input": "1+1", "output": "2"}

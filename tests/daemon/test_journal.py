@@ -8,11 +8,11 @@ import anyio.lowlevel
 import pytest
 from tests.daemon.journal_rig import CAUSE, Notebook, fill, note, opened, pause, put
 
-from genomed.daemon.journal import EVENT_MAX_BYTES, Journal
-from genomed.daemon.journal_checkpoint import CHECKPOINT_PAGES
-from genomed.daemon.journal_errors import JournalStopped
-from genomed.daemon.journal_plan import STREAM_MAX_EVENTS
-from genomed.daemon.journal_writer import QUEUE_LIMIT
+from genomed.daemon.journal.checkpoint import CHECKPOINT_PAGES
+from genomed.daemon.journal.errors import JournalStopped
+from genomed.daemon.journal.journal import EVENT_MAX_BYTES, Journal
+from genomed.daemon.journal.plan import STREAM_MAX_EVENTS
+from genomed.daemon.journal.writer import QUEUE_LIMIT
 from genomed.entities.envelope import ANY_VERSION, Envelope, Receipt, Write, blob_of
 from genomed.entities.errors import Capacity, Conflict, GenomeError, Internal, InvalidRequest, StreamConflict
 from genomed.entities.journal_port import SideWrite

@@ -13,9 +13,9 @@ import anyio
 import pytest
 from tests.daemon.journal_rig import CAUSE, NotebookModels, fill, note, opened, put
 
-from genomed.daemon.anchor import anchored_head
-from genomed.daemon.journal_errors import JournalStopped, LogDamaged, LogLossSuspected, NewerLog, OutcomeUnknown
-from genomed.daemon.owner_lock import FolderOwned
+from genomed.daemon.journal.anchor import anchored_head
+from genomed.daemon.journal.errors import JournalStopped, LogDamaged, LogLossSuspected, NewerLog, OutcomeUnknown
+from genomed.daemon.journal.owner_lock import FolderOwned
 from genomed.entities.envelope import Write, blob_of
 from genomed.entities.errors import Capacity, InvalidRequest
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.daemon.journal_rig import CAUSE
 from tests.golden.samples import sample
 
-from genomed.daemon.journal import open_journal
-from genomed.daemon.log_verify import derived_digest
+from genomed.daemon.journal.journal import open_journal
+from genomed.daemon.journal.verify import derived_digest
 from genomed.daemon.read_models import GenomeReadModels
 from genomed.entities.envelope import Write
 from genomed.entities.errors import GenomeError

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.daemon.journal_rig import CAUSE, Notebook, NotebookModels, fill, note, opened, pause, put
 
-from genomed.daemon.journal import Journal
-from genomed.daemon.log_verify import derived_digest
-from genomed.daemon.projector import Projector
-from genomed.daemon.read_model_port import Fold, fold_of
+from genomed.daemon.journal.journal import Journal
+from genomed.daemon.journal.projector import Projector
+from genomed.daemon.journal.read_model_port import Fold, fold_of
+from genomed.daemon.journal.verify import derived_digest
 from genomed.entities.envelope import Write
 from genomed.entities.errors import GenomeError
 from genomed.entities.events import Event

@@ -13,7 +13,7 @@ from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import KeyringLocked
 
-from genomed.daemon.secret_store import SecretStore
+from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.errors import MissingCredentials
 
 VALUE = "kept-in-memory-0123456789"
@@ -135,9 +135,9 @@ def test_the_library_loads_for_the_first_reference_alone_and_its_absence_is_a_se
     program = """
 import sys
 import anyio
-import genomed.daemon.secret_store as store
+import genomed.daemon.secrets.secret_store as store
 from genomed.entities.errors import MissingCredentials
-assert "keyring" not in sys.modules and "genomed.daemon.keyring_secrets" not in sys.modules
+assert "keyring" not in sys.modules and "genomed.daemon.secrets.keyring_secrets" not in sys.modules
 async def main():
     try:
         await store.SecretStore({}).reveal("keyring:acme/api")

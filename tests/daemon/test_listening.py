@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from genomed.daemon.listening import told_address
+from genomed.daemon.doors.listening import told_address
 
 
 def test_a_door_is_named_as_a_path_or_as_host_and_port(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from genomed.daemon.live_settings import RELOADED, RELOADED_WITHIN, LiveSettings, Reloaded, reloadable
-from genomed.daemon.settings import Loaded, Settings, load
+from genomed.daemon.configuration.live_settings import RELOADED, RELOADED_WITHIN, LiveSettings, Reloaded, reloadable
+from genomed.daemon.configuration.settings import Loaded, Settings, load
 from genomed.entities.configured import ConfigurationState
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.daemon.journal_rig import CAUSE, fill, note, opened, put
 
-from genomed.daemon.log_export import import_export
+from genomed.daemon.journal.export import import_export
 from genomed.entities.envelope import blob_of
 from genomed.entities.errors import Conflict, InvalidRequest
 

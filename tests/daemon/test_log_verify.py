@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.journal_rig import CAUSE, NotebookModels, fill, opened
 
-from genomed.daemon.log_verify import verify_log
+from genomed.daemon.journal.verify import verify_log
 from genomed.entities.envelope import blob_of
 from genomed.entities.events import UnknownEvent
 

@@ -16,9 +16,9 @@ from tests.daemon.daemon_process import Json, daemon_process
 from tests.daemon.daemon_rig import running
 from tests.daemon.recipe_rig import recipe_rig
 
-from genomed.daemon import logs
-from genomed.daemon.logs import BindingFilter, bound, line_formatter, request_id, under_journal
-from genomed.daemon.secret_store import RedactingFilter, SecretStore
+from genomed.daemon.observation import logs
+from genomed.daemon.observation.logs import BindingFilter, bound, line_formatter, request_id, under_journal
+from genomed.daemon.secrets.secret_store import RedactingFilter, SecretStore
 
 SECRET = 'sk-canary/+="\\ä7f3'
 SAID = "a private sentence of somebody 51c7"
@@ -152,7 +152,7 @@ def test_for_people_a_line_reads_as_before_and_a_bound_value_cannot_forge_anothe
 
 def test_for_people_the_words_of_a_stranger_forge_no_line_and_command_no_terminal() -> None:
     lines = Lines("people")
-    said = "no\n2026-01-01T00:00:00Z INFO genomed.daemon.access uid:0 was let in\r\x1b[2J\u202e\u2028end"
+    said = "no\n2026-01-01T00:00:00Z INFO genomed.daemon.access.credentials uid:0 was let in\r\x1b[2J\u202e\u2028end"
     with listening_to("genomed.test_logs", lines) as log:
         log.warning("provider refuses error=%s", said)
         try:
@@ -195,7 +195,7 @@ def test_a_change_of_the_configuration_changes_the_form_and_keeps_the_filters(tm
     """In a process of its own: it is the root logger's handler."""
     code = (
         "import logging, os\nfrom genomed.daemon import logs\n"
-        "from genomed.daemon.secret_store import RedactingFilter, SecretStore\n"
+        "from genomed.daemon.secrets.secret_store import RedactingFilter, SecretStore\n"
         "logs.set_up(level='info', form=None, environment={})\n"
         "[handler] = logging.getLogger().handlers\n"
         "handler.addFilter(RedactingFilter(SecretStore({})))\n"

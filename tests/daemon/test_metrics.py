@@ -15,7 +15,7 @@ from tests.daemon.daemon_process import DaemonProcess, daemon_process
 from tests.daemon.daemon_rig import Rig, listening, running
 
 from genomed.commands.context import Caller
-from genomed.daemon.metrics import UNKNOWN, Histogram
+from genomed.daemon.observation.metrics import UNKNOWN, Histogram
 from genomed.entities.envelope import Cause, Write
 from genomed.entities.spend import day_of, ledger_stream
 from genomed.entities.spend_events import SpendReserved, SpendSettled

@@ -14,7 +14,7 @@ from tests.daemon.daemon_process import START_S, daemon_process
 from tests.daemon.daemon_rig import running
 from tests.daemon.started_by_systemd import Ear, ear, held_daemon
 
-from genomed.daemon.notify import Notifier, extend_start, keep_status, notifier, status_text
+from genomed.daemon.observation.notify import Notifier, extend_start, keep_status, notifier, status_text
 
 
 def told(listening: Ear) -> Notifier:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from genomed.daemon.owner_lock import LOCK_FILE, FolderOwned, owner_lock
+from genomed.daemon.journal.owner_lock import LOCK_FILE, FolderOwned, owner_lock
 from genomed.entities.errors import Conflict
 
 HOLD = (
-    "import sys; from pathlib import Path; from genomed.daemon.owner_lock import owner_lock\n"
+    "import sys; from pathlib import Path; from genomed.daemon.journal.owner_lock import owner_lock\n"
     "with owner_lock(Path(sys.argv[1]), now_us=0): print('held', flush=True); sys.stdin.read()"
 )
 

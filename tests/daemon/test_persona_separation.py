@@ -13,8 +13,8 @@ from tests.daemon.daemon_rig import Json, Rig, chat, listening, running, write_r
 
 from genomed import commands
 from genomed.commands.context import Caller
-from genomed.daemon.access_owners import Owners
-from genomed.daemon.access_table import ABOUT_THE_HOUSE, OF_EVERYBODY, Owned, claims, plan_of, short
+from genomed.daemon.access.owners import Owners
+from genomed.daemon.access.table import ABOUT_THE_HOUSE, OF_EVERYBODY, Owned, claims, plan_of, short
 from genomed.entities.errors import ErrorBody, ErrorKind
 from genomed.entities.types import Role
 

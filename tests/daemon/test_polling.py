@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genomed.daemon.polling import JITTER, MAX_BACKOFF_S, Pace, wait_s
+from genomed.daemon.courier.polling import JITTER, MAX_BACKOFF_S, Pace, wait_s
 
 DICE = st.floats(0, 1)
 INTERVALS = st.floats(0.01, 100)

@@ -3,7 +3,7 @@
 import anyio
 import anyio.lowlevel
 
-from genomed.daemon.question_gate import QuestionGate
+from genomed.daemon.courier.question_gate import QuestionGate
 
 
 async def test_no_more_questions_than_allowed_are_under_way() -> None:

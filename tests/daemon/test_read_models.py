@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.commands.served import in_state
 from tests.daemon.daemon_rig import Rig, running
 
-from genomed.daemon.log_verify import derived_digest
+from genomed.daemon.journal.verify import derived_digest
 from genomed.daemon.read_models import GenomeReadModels
 
 

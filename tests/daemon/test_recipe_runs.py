@@ -353,7 +353,7 @@ async def test_a_defect_of_ours_fails_the_run_instead_of_asking_and_paying_again
         raise LookupError("a defect")
 
     async with recipe_rig(tmp_path, concurrency=1) as there:
-        monkeypatch.setattr("genomed.daemon.recipe_run.proposed", broken)
+        monkeypatch.setattr("genomed.daemon.recipe_engine.run.proposed", broken)
         run = await there.made(wanted=3)
         assert (run["state"], run["error"]["kind"]) == ("failed", "internal")
         assert len(there.server.asked) == 1

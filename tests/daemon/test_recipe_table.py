@@ -3,8 +3,8 @@
 import pytest
 from tests.recipes.small_recipe import RECIPE, SumRecipe
 
-from genomed.daemon.recipe_rim import foreign
-from genomed.daemon.recipe_table import RecipeTable
+from genomed.daemon.recipe_engine.rim import foreign
+from genomed.daemon.recipe_engine.table import RecipeTable
 from genomed.entities.errors import Conflict, Internal, NotFound
 from genomed.entities.recipe_port import Recipe
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from tests.daemon.daemon_rig import running
 
-from genomed.daemon.redaction import without_secrets
-from genomed.daemon.secret_store import SecretStore
+from genomed.daemon.secrets.redaction import without_secrets
+from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.envelope import Cause, Write
 from genomed.entities.errors import ErrorBody, ErrorKind, Problem
 from genomed.entities.events import JobFailed, JobNoted

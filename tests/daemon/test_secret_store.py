@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from genomed.daemon.secret_store import LONGEST_BYTES, RedactingFilter, SecretStore, crash_report
+from genomed.daemon.secrets.secret_store import LONGEST_BYTES, RedactingFilter, SecretStore, crash_report
 from genomed.entities.errors import MissingCredentials
 
 VALUE = 'sk-1/2+3 "four"=five'

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
 
-from genomed.daemon.unix_socket import bound_socket
+from genomed.daemon.doors.unix_socket import bound_socket
 from genomed.entities.errors import Conflict
 
 pytestmark = pytest.mark.crash

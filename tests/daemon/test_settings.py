@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from genomed.daemon.settings import Settings, load_settings
+from genomed.daemon.configuration.settings import Settings, load_settings
 from genomed.entities.errors import InvalidRequest
 from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import Role

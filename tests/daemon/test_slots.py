@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genomed.daemon.slots import Slots
+from genomed.daemon.courier.slots import Slots
 
 
 def test_without_a_limit_everybody_may_go() -> None:

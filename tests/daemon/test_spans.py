@@ -9,7 +9,7 @@ from tests.daemon.daemon_process import CONFIGURATION, DaemonProcess, Json, daem
 from tests.daemon.daemon_rig import chat, listening, running, write_rows
 from tests.daemon.otlp_collector import attributes, collecting, links
 
-from genomed.daemon.spans import NoSpans, spans_for, traceparent_of
+from genomed.daemon.observation.spans import NoSpans, spans_for, traceparent_of
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN = f"00-{TRACE}-{PARENT}-01"

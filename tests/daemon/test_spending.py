@@ -15,10 +15,10 @@ from tests.daemon.daemon_rig import ADMIN, Json, Rig, listening, running, simula
 
 from genomed.commands import spending
 from genomed.commands.context import Caller
+from genomed.daemon.courier.settlement import requoted
 from genomed.daemon.dispatch import Reply
-from genomed.daemon.journal import Journal
-from genomed.daemon.journal_plan import STREAM_MAX_EVENTS
-from genomed.daemon.settlement import requoted
+from genomed.daemon.journal.journal import Journal
+from genomed.daemon.journal.plan import STREAM_MAX_EVENTS
 from genomed.entities.budget import OVERALL, Budget, Caps, Scope
 from genomed.entities.envelope import Appended, Cause, Write
 from genomed.entities.errors import BudgetExceeded, ErrorBody

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
-from genomed.daemon.staging import MOST_PROBLEMS, Part, Staging
+from genomed.daemon.courier.staging import MOST_PROBLEMS, Part, Staging
 from genomed.entities.errors import InvalidRequest
 from genomed.entities.rows import ChatRow, Message, Row, line_of, row_id
 from genomed.entities.types import RowKind

@@ -13,10 +13,10 @@ from aiohttp import ClientSession, WSServerHandshakeError, web
 from tests.daemon.daemon_process import daemon_process
 from tests.daemon.daemon_rig import Json, Rig, running
 
-from genomed.daemon.doors import doors
-from genomed.daemon.secret_store import SecretStore
-from genomed.daemon.sections import Access, TcpAccess
-from genomed.daemon.tcp_door import tcp_socket
+from genomed.daemon.configuration.sections import Access, TcpAccess
+from genomed.daemon.doors.application import doors
+from genomed.daemon.doors.tcp_door import tcp_socket
+from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.errors import Conflict, GenomeError, InvalidRequest
 
 SAID: Json = {"personaId": "ada", "domain": "sums", "input": "1+1", "output": "2"}

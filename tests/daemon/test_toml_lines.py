@@ -2,7 +2,7 @@
 
 import pytest
 
-from genomed.daemon.toml_lines import lines_of
+from genomed.daemon.configuration.toml_lines import lines_of
 
 TEXT = '''a = 1
 "b c".d = 2   # e = 3

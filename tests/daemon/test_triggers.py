@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.daemon.daemon_rig import Json, Rig, running
 
-from genomed.daemon.journal import Journal
+from genomed.daemon.journal.journal import Journal
 from genomed.entities.envelope import Appended, Write
 from genomed.entities.errors import Capacity
 from genomed.entities.events import DatasetFrozen

@@ -17,11 +17,11 @@ from tests.fault_record import record_fault
 from tests.faults.vfs import watched as disk_watched
 
 from genomed.daemon.assembly import new_event_id, now_us
-from genomed.daemon.journal import Journal, JournalKinds, open_journal
-from genomed.daemon.journal_file import Statement, WritingConnection
-from genomed.daemon.notify import notifier
+from genomed.daemon.journal.database import Statement, WritingConnection
+from genomed.daemon.journal.journal import Journal, JournalKinds, open_journal
+from genomed.daemon.observation.notify import notifier
+from genomed.daemon.observation.watchdog import Watch, watchdog
 from genomed.daemon.read_models import GenomeReadModels
-from genomed.daemon.watchdog import Watch, watchdog
 
 WATCHDOG_USEC = 40_000
 ROUNDS = 12

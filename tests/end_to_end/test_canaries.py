@@ -25,7 +25,7 @@ from tests.emulators.openai_emulator import OpenAIEmulator
 from tests.emulators.together_emulator import TogetherEmulator
 from tests.end_to_end.canary_house import CLOUDS, STEMS, TAKES_WANDB, House, echoing, house_in, key_of, spellings
 
-from genomed.daemon.secret_store import SecretStore
+from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.ids import submission_key
 
 pytestmark = [pytest.mark.crash]

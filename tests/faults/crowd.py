@@ -11,9 +11,9 @@ import anyio
 from aiohttp import web
 from tests.daemon.daemon_rig import Rig
 
-from genomed.daemon.doors import doors
-from genomed.daemon.reception import Reception
-from genomed.daemon.unix_socket import bound_socket
+from genomed.daemon.doors.application import doors
+from genomed.daemon.doors.reception import Reception
+from genomed.daemon.doors.unix_socket import bound_socket
 
 
 class House:

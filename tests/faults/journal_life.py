@@ -15,10 +15,11 @@ from tests.daemon.journal_rig import CAUSE, note, opened, pause, put
 from tests.faults.vfs import Disk, Op, watched
 from tests.golden.samples import sample
 
-from genomed.daemon import anchor as anchor_module
-from genomed.daemon import journal_checkpoint, journal_start
-from genomed.daemon.journal import Journal
-from genomed.daemon.journal_file import prepare_folder
+from genomed.daemon.journal import anchor as anchor_module
+from genomed.daemon.journal import checkpoint as journal_checkpoint
+from genomed.daemon.journal import start as journal_start
+from genomed.daemon.journal.database import prepare_folder
+from genomed.daemon.journal.journal import Journal
 from genomed.entities.envelope import Blob, Head, Receipt, Write, blob_of
 from genomed.entities.event_codec import EVENT_TYPES
 from genomed.entities.journal_port import SideWrite

@@ -15,7 +15,7 @@ from tests.daemon.daemon_rig import WAIT_S, Rig, client_of, running
 from tests.fault_record import record_fault
 from tests.faults.crowd import House, all_it_says, ask, caller, received, without_chunks
 
-from genomed.daemon.event_feed import PORTION_BYTES
+from genomed.daemon.doors.event_feed import PORTION_BYTES
 from genomed.entities.envelope import ANY_VERSION, Cause, Write
 from genomed.entities.experience_events import TriggerHeldBack
 from genomed.entities.facts import BucketKey

@@ -16,9 +16,9 @@ from tests.daemon.journal_rig import CAUSE, NotebookModels, fill, opened, put
 from tests.daemon.journal_rig import note as noted
 from tests.fault_record import record_fault
 
-from genomed.daemon.anchor import replace_anchor
-from genomed.daemon.journal_errors import DiskRefuses, LogDamaged, LogLossSuspected, NewerLog
-from genomed.daemon.log_verify import verify_log
+from genomed.daemon.journal.anchor import replace_anchor
+from genomed.daemon.journal.errors import DiskRefuses, LogDamaged, LogLossSuspected, NewerLog
+from genomed.daemon.journal.verify import verify_log
 from genomed.entities.envelope import Head, blob_of
 from genomed.entities.errors import GenomeError
 

@@ -13,10 +13,10 @@ from tests.fault_record import record_fault
 from tests.faults import vfs
 from tests.faults.vfs import Disk, watched
 
-from genomed.daemon import journal_checkpoint
-from genomed.daemon.journal import Journal
-from genomed.daemon.journal_errors import DiskRefuses, JournalStopped, LogDamaged, NoSpace, OutcomeUnknown
-from genomed.daemon.journal_file import open_snapshot, prepare_folder
+from genomed.daemon.journal import checkpoint as journal_checkpoint
+from genomed.daemon.journal.database import open_snapshot, prepare_folder
+from genomed.daemon.journal.errors import DiskRefuses, JournalStopped, LogDamaged, NoSpace, OutcomeUnknown
+from genomed.daemon.journal.journal import Journal
 from genomed.entities.envelope import blob_of
 from genomed.entities.errors import Capacity, GenomeError
 

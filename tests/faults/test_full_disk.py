@@ -13,10 +13,10 @@ from tests.daemon.daemon_process import DaemonProcess
 from tests.daemon.journal_rig import NotebookModels, make_ids, note, opened, put
 from tests.fault_record import record_fault
 
-from genomed.daemon import journal_space
-from genomed.daemon.ballast import BALLAST_FILE, Ballast
-from genomed.daemon.journal import Journal, open_journal
-from genomed.daemon.journal_errors import DiskRefuses, NoSpace
+from genomed.daemon.journal import space as journal_space
+from genomed.daemon.journal.ballast import BALLAST_FILE, Ballast
+from genomed.daemon.journal.errors import DiskRefuses, NoSpace
+from genomed.daemon.journal.journal import Journal, open_journal
 from genomed.entities.envelope import Cause, Write
 from genomed.entities.errors import Capacity
 

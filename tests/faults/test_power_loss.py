@@ -14,11 +14,12 @@ from tests.faults.journal_life import SECRET, Life, beside_seen, lived, note_has
 from tests.faults.power import Image, images
 from tests.faults.vfs import Op, watched
 
-from genomed.daemon import journal_checkpoint, journal_file
-from genomed.daemon.anchor import SLOT_BYTES, SLOT_OFFSETS
-from genomed.daemon.journal import open_journal
-from genomed.daemon.journal_errors import LogDamaged, LogLossSuspected
-from genomed.daemon.journal_file import prepare_folder
+from genomed.daemon.journal import checkpoint as journal_checkpoint
+from genomed.daemon.journal import database as journal_file
+from genomed.daemon.journal.anchor import SLOT_BYTES, SLOT_OFFSETS
+from genomed.daemon.journal.database import prepare_folder
+from genomed.daemon.journal.errors import LogDamaged, LogLossSuspected
+from genomed.daemon.journal.journal import open_journal
 from genomed.daemon.read_models import GenomeReadModels
 from genomed.entities.envelope import blob_of
 

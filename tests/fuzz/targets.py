@@ -22,8 +22,8 @@ with atheris.instrument_imports(include=["genomed"]):
     from genomed.curation.formats.detection import FORMATS, detected, reader
     from genomed.curation.formats.objects import BadObject, json_objects
     from genomed.curation.formats.shape import Misfit
-    from genomed.daemon.bus_messages import Flaw, flaw_message, read_frame
-    from genomed.daemon.http_door import decoded
+    from genomed.daemon.doors.bus_messages import Flaw, flaw_message, read_frame
+    from genomed.daemon.doors.http_door import decoded
     from genomed.entities import event_codec
     from genomed.entities.checking import convert
     from genomed.entities.errors import GenomeError

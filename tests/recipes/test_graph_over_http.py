@@ -10,7 +10,7 @@ from tests.daemon.daemon_rig import Json, running
 from tests.daemon.recipe_rig import RecipeRig
 from tests.emulators.llm_server import llm_server
 
-from genomed.daemon.recipe_table import RecipeTable
+from genomed.daemon.recipe_engine.table import RecipeTable
 
 CHAIN = {
     "nodes": [{"id": f"n{n}", "content": f"Node {n}"} for n in range(6)],

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.recipes.rig import planned
 
-from genomed.daemon.recipe_table import RecipeTable
+from genomed.daemon.recipe_engine.table import RecipeTable
 from genomed.entities.errors import InvalidRequest
 from genomed.entities.recipe_port import KEY_MAX, Need, Recipe
 from genomed.recipes import (

@@ -13,7 +13,7 @@ from tests.daemon.test_built_in_recipes_run import ended
 from tests.emulators.llm_server import llm_server
 from tests.recipes.rag_rig import asking, chunks, text_of
 
-from genomed.daemon.recipe_table import RecipeTable
+from genomed.daemon.recipe_engine.table import RecipeTable
 from genomed.entities.errors import ErrorBody
 
 NUMBER = re.compile(r"number (\d+)")

@@ -12,7 +12,7 @@ import pytest
 from tests.daemon.daemon_process import DaemonProcess
 
 from genomed.adapters.local.settings import settings_from
-from genomed.daemon.settings import load_settings
+from genomed.daemon.configuration.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "src" / "genomed" / "systemd"

@@ -22,7 +22,7 @@ SUMMARY = "Make a token for an agent of some personas; it is shown once."
 ROLE = Role.ADMIN
 
 HOLDER = "token:"
-"""How the actor of whoever shows a token begins (daemon/access_tokens.py)."""
+"""How the actor of whoever shows a token begins (daemon/access/tokens.py)."""
 
 LONGEST_S = 100 * 365 * 86_400
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import anyio
 
 from genomed import __version__
-from genomed.daemon import logs
 from genomed.daemon.assembly import now_us
-from genomed.daemon.configuration_check import provider_problems
-from genomed.daemon.hardening import harden
-from genomed.daemon.live_settings import LiveSettings
-from genomed.daemon.restoring import restore
+from genomed.daemon.configuration.check import provider_problems
+from genomed.daemon.configuration.live_settings import LiveSettings
+from genomed.daemon.configuration.settings import Loaded, load
+from genomed.daemon.keeping.restoring import restore
+from genomed.daemon.observation import logs
+from genomed.daemon.secrets.hardening import harden
 from genomed.daemon.serve import serve
-from genomed.daemon.settings import Loaded, load
 from genomed.entities.envelope import Head
 from genomed.entities.errors import GenomeError, InvalidRequest
 

@@ -10,36 +10,36 @@ from pathlib import Path
 
 from genomed import commands
 from genomed.commands.context import Caller, Context
-from genomed.daemon.access_gate import Gate
+from genomed.daemon.access.gate import Gate
 from genomed.daemon.activities import RunningActivities
-from genomed.daemon.courier import Courier
-from genomed.daemon.dataset_store import DatasetStore
-from genomed.daemon.deployments import Deployments
+from genomed.daemon.configuration.live_settings import LiveSettings
+from genomed.daemon.configuration.sections import ProviderPolicy
+from genomed.daemon.configuration.settings import Settings
+from genomed.daemon.courier.courier import Courier
+from genomed.daemon.courier.deployments import Deployments
+from genomed.daemon.courier.staging import Staging
+from genomed.daemon.courier.standing import Hands
+from genomed.daemon.courier.withdrawals import Withdrawals
+from genomed.daemon.datasets.store import DatasetStore
 from genomed.daemon.dispatch import Dispatch
 from genomed.daemon.forgetting import Forgetter
-from genomed.daemon.journal import Journal
-from genomed.daemon.live_settings import LiveSettings
+from genomed.daemon.journal.journal import Journal
+from genomed.daemon.keeping.retention import Retention
 from genomed.daemon.maintenance import DaemonMaintenance
+from genomed.daemon.observation.spans import NO_SPANS, Spans
 from genomed.daemon.presets import PresetFile
 from genomed.daemon.provider_table import ProviderTable
-from genomed.daemon.recipe_asking import Purses
-from genomed.daemon.recipe_folder import RecipeFolder
-from genomed.daemon.recipe_models import ModelTable
-from genomed.daemon.recipe_planner import Planner
-from genomed.daemon.recipe_runs import RecipeRuns
-from genomed.daemon.recipe_table import RecipeTable
-from genomed.daemon.recipe_work import Workshop
-from genomed.daemon.retention import Retention
-from genomed.daemon.secret_store import SecretStore
-from genomed.daemon.sections import ProviderPolicy
+from genomed.daemon.recipe_engine.asking import Purses
+from genomed.daemon.recipe_engine.folder import RecipeFolder
+from genomed.daemon.recipe_engine.models import ModelTable
+from genomed.daemon.recipe_engine.planner import Planner
+from genomed.daemon.recipe_engine.runs import RecipeRuns
+from genomed.daemon.recipe_engine.table import RecipeTable
+from genomed.daemon.recipe_engine.work import Workshop
+from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.daemon.self_tasks import SelfTasks
-from genomed.daemon.settings import Settings
-from genomed.daemon.spans import NO_SPANS, Spans
-from genomed.daemon.staging import Staging
-from genomed.daemon.standing import Hands
 from genomed.daemon.trace_table import TraceTable
 from genomed.daemon.triggers import Triggers
-from genomed.daemon.withdrawals import Withdrawals
 from genomed.entities.ids import RANDOM_BYTES, event_id, time_ordered_id
 from genomed.entities.presets import Shelf
 from genomed.entities.recipe_shelf import RecipeShelf

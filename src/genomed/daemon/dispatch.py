@@ -14,13 +14,13 @@ from msgspec import Struct
 
 from genomed import commands
 from genomed.commands.context import Caller, CommandModule, Context, Decided
-from genomed.daemon.access import demand
-from genomed.daemon.access_gate import Gate
-from genomed.daemon.journal import Journal
-from genomed.daemon.logs import bind, bound, request_id
-from genomed.daemon.metrics import UNKNOWN, CommandMetrics
-from genomed.daemon.redaction import without_secrets
-from genomed.daemon.spans import NO_SPANS, Spans
+from genomed.daemon.access.credentials import demand
+from genomed.daemon.access.gate import Gate
+from genomed.daemon.journal.journal import Journal
+from genomed.daemon.observation.logs import bind, bound, request_id
+from genomed.daemon.observation.metrics import UNKNOWN, CommandMetrics
+from genomed.daemon.observation.spans import NO_SPANS, Spans
+from genomed.daemon.secrets.redaction import without_secrets
 from genomed.entities.checking import convert
 from genomed.entities.envelope import Cause, Head, Receipt
 from genomed.entities.errors import (

@@ -21,16 +21,16 @@ from pathlib import Path
 from threading import Lock
 from typing import ParamSpec, TypeVar, cast
 
-from genomed.daemon.anchor import Anchor
 from genomed.daemon.assembly import PLAIN_PARTS, PartKinds
-from genomed.daemon.dataset_store import DatasetStore
-from genomed.daemon.journal import PLAIN_JOURNAL, Journal, JournalKinds
-from genomed.daemon.journal_file import WritingConnection
-from genomed.daemon.journal_tail import Tail
+from genomed.daemon.courier.staging import Staging
+from genomed.daemon.datasets.store import DatasetStore
+from genomed.daemon.journal.anchor import Anchor
+from genomed.daemon.journal.database import WritingConnection
+from genomed.daemon.journal.journal import PLAIN_JOURNAL, Journal, JournalKinds
+from genomed.daemon.journal.tail import Tail
 from genomed.daemon.provider_table import ProviderTable
-from genomed.daemon.recipe_folder import RecipeFolder
-from genomed.daemon.recipe_models import Model, ModelTable
-from genomed.daemon.staging import Staging
+from genomed.daemon.recipe_engine.folder import RecipeFolder
+from genomed.daemon.recipe_engine.models import Model, ModelTable
 from genomed.entities.envelope import Appended, Blob, Cause, Envelope, Head, Receipt, Write
 from genomed.entities.event_codec import type_of
 from genomed.entities.journal_port import SideWrite

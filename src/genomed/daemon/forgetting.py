@@ -13,8 +13,8 @@ import anyio
 import anyio.to_thread
 
 from genomed.adapters._layer_manifest import JUDGEMENT_NAME
-from genomed.daemon.journal import Journal
-from genomed.daemon.polling import Pace, wait_s
+from genomed.daemon.courier.polling import Pace, wait_s
+from genomed.daemon.journal.journal import Journal
 from genomed.entities.dataset import Dataset
 from genomed.entities.dataset_port import DatasetFolder
 from genomed.entities.draft import Draft

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import anyio
 
-from genomed.daemon.courier import Courier
-from genomed.daemon.journal import Journal
-from genomed.daemon.retention import Retention
+from genomed.daemon.courier.courier import Courier
+from genomed.daemon.journal.journal import Journal
+from genomed.daemon.keeping.retention import Retention
 from genomed.entities.envelope import Head
 from genomed.entities.errors import Internal, InvalidRequest, Problem
 from genomed.entities.forgetting import Forgetting

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Protocol
 
+from genomed.daemon.journal.read_model_port import Fold
 from genomed.daemon.projections import (
     access,
     datasets,
@@ -23,7 +24,6 @@ from genomed.daemon.projections import (
     traces,
     work,
 )
-from genomed.daemon.read_model_port import Fold
 from genomed.entities.envelope import Envelope
 from genomed.entities.journal_port import SideWrite
 

@@ -8,7 +8,7 @@ import anyio
 
 from genomed.commands.context import Context, as_text
 from genomed.commands.gap_measuring import gaps
-from genomed.daemon.journal import Journal
+from genomed.daemon.journal.journal import Journal
 from genomed.entities.envelope import Cause, Write
 from genomed.entities.errors import GenomeError
 from genomed.entities.gaps import Gates, Standing, tasks_for

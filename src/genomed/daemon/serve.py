@@ -13,23 +13,23 @@ from pathlib import Path
 
 import anyio
 
-from genomed.daemon.activation import Activated, activated
 from genomed.daemon.assembly import assembled, new_event_id, now_us
-from genomed.daemon.doors import doors
+from genomed.daemon.configuration.live_settings import LiveSettings
+from genomed.daemon.configuration.reloading import reload_when_asked, trouble
+from genomed.daemon.configuration.settings import Settings
+from genomed.daemon.doors.activation import Activated, activated
+from genomed.daemon.doors.application import doors
+from genomed.daemon.doors.listening import listen
+from genomed.daemon.doors.reception import Reception, most_connections
+from genomed.daemon.doors.tcp_door import tcp_socket
+from genomed.daemon.doors.unix_socket import bound_socket
 from genomed.daemon.failpoints import Kinds, kinds
-from genomed.daemon.journal import Journal, open_journal
-from genomed.daemon.listening import listen
-from genomed.daemon.live_settings import LiveSettings
-from genomed.daemon.notify import Notifier, extend_start, keep_status, notifier
+from genomed.daemon.journal.journal import Journal, open_journal
+from genomed.daemon.observation.notify import Notifier, extend_start, keep_status, notifier
+from genomed.daemon.observation.spans import spans_for
+from genomed.daemon.observation.watchdog import watchdog
 from genomed.daemon.read_models import GenomeReadModels
-from genomed.daemon.reception import Reception, most_connections
-from genomed.daemon.reloading import reload_when_asked, trouble
-from genomed.daemon.secret_store import RedactingFilter, SecretStore, crash_report
-from genomed.daemon.settings import Settings
-from genomed.daemon.spans import spans_for
-from genomed.daemon.tcp_door import tcp_socket
-from genomed.daemon.unix_socket import bound_socket
-from genomed.daemon.watchdog import watchdog
+from genomed.daemon.secrets.secret_store import RedactingFilter, SecretStore, crash_report
 
 log = logging.getLogger(__name__)
 

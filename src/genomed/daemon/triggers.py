@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from genomed.commands.bucket_state import BucketState, bucket_ids, bucket_state
 from genomed.commands.context import Context
 from genomed.commands.learning import start_learning
-from genomed.daemon.journal import Journal, Subscription
-from genomed.daemon.logs import bound
-from genomed.daemon.spans import NO_SPANS, Spans
+from genomed.daemon.journal.journal import Journal, Subscription
+from genomed.daemon.observation.logs import bound
+from genomed.daemon.observation.spans import NO_SPANS, Spans
 from genomed.entities.bucket import Bucket
 from genomed.entities.configuration_events import DaemonConfigured
 from genomed.entities.envelope import Cause, Envelope, Write

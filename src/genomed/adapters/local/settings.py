@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
-from genomed.entities.errors import InvalidRequest
+from genomed.entities.checking import convert
+from genomed.entities.errors import InvalidRequest, Problem
 
 WORKER = Path(__file__).parents[2] / "training" / "__main__.py"
 """Started by path: the interpreter may be one in which genomed is not installed."""
@@ -64,15 +64,15 @@ class LocalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def settings_from(section: dict[str, object]) -> LocalSettings:
-    """Raises InvalidRequest."""
-    try:
-        settings = msgspec.convert(section, LocalSettings)
-    except msgspec.ValidationError as wrong:
-        known = ", ".join(LocalSettings.__struct_fields__)
-        raise InvalidRequest(f"settings of provider local: {wrong}", remedy=f"known settings: {known}") from wrong
+    """Raises InvalidRequest that names every problem."""
+    settings = convert(section, LocalSettings, root="providers.local")
     if settings.require_sandbox and settings.sandbox in ("none", "rlimits"):
-        message = f"settings of provider local: require_sandbox, and sandbox is {settings.sandbox}, which is no sandbox"
-        raise InvalidRequest(message, remedy="set sandbox to auto, landlock or bubblewrap")
+        problem = Problem(
+            field="providers.local.require_sandbox",
+            message=f"is true, and sandbox is {settings.sandbox}, which is no sandbox",
+            remedy="set sandbox to auto, landlock or bubblewrap",
+        )
+        raise InvalidRequest.of([problem])
     return settings
 
 

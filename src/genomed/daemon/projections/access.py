@@ -6,7 +6,7 @@ Knows the log alone. Does not know the other projections, nor any token's text.
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from genomed.daemon.read_model_port import Fold, fold_of, write
+from genomed.daemon.journal.read_model_port import Fold, fold_of, write
 from genomed.entities import access_token
 from genomed.entities.access_events import AccessRefused, TokenEvent
 from genomed.entities.access_token import AccessToken

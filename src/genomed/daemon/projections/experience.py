@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from genomed.daemon.read_model_port import Fold, fold_of, write
+from genomed.daemon.journal.read_model_port import Fold, fold_of, write
 from genomed.entities import bucket as bucket_fold
 from genomed.entities import interaction as interaction_fold
 from genomed.entities.bucket import Bucket, bucket_id

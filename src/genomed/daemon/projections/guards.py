@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from genomed.daemon.read_model_port import Fold, fold_of, write
+from genomed.daemon.journal.read_model_port import Fold, fold_of, write
 from genomed.entities import consent as consent_fold
 from genomed.entities import guard_book as book_fold
 from genomed.entities.consent import Consents

@@ -5,7 +5,7 @@ Knows the log alone. Does not know the buckets that interactions wait in (`exper
 
 from collections.abc import Mapping, Sequence
 
-from genomed.daemon.read_model_port import Fold, write
+from genomed.daemon.journal.read_model_port import Fold, write
 from genomed.entities.envelope import Envelope
 from genomed.entities.experience_events import InteractionCaptured
 from genomed.entities.interaction import Interaction

@@ -6,7 +6,7 @@ Knows the log alone. Does not know the other projections.
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from genomed.daemon.read_model_port import Fold, fold_of, write
+from genomed.daemon.journal.read_model_port import Fold, fold_of, write
 from genomed.entities import recipe as recipe_fold
 from genomed.entities.envelope import Envelope
 from genomed.entities.journal_port import SideWrite

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from genomed.daemon.read_model_port import Fold, write
+from genomed.daemon.journal.read_model_port import Fold, write
 from genomed.entities.envelope import Envelope
 from genomed.entities.journal_port import SideWrite
 from genomed.entities.retention_events import ArchiveSealed, FilesPruned

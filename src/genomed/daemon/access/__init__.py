@@ -1,0 +1,1 @@
+"""Who asks, and what and whom they may ask for."""

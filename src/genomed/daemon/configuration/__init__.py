@@ -1,0 +1,1 @@
+"""Where settings come from, what they are, and what a reload takes."""

@@ -1,0 +1,1 @@
+"""What carries intents out to providers and brings facts back."""

@@ -1,0 +1,1 @@
+"""Datasets on disk: drafts, freezing, cleaning, splitting, exporting, erasing."""

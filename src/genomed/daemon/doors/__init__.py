@@ -1,0 +1,1 @@
+"""What listens and answers: sockets, HTTP, the bus, the event stream."""

@@ -1,0 +1,1 @@
+"""Backups, restoring, archives, and what may go."""

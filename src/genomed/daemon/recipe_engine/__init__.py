@@ -1,0 +1,1 @@
+"""Runs of recipes: planned, asked, counted, and gone on with after a crash."""

@@ -1,0 +1,1 @@
+"""Secrets by reference, and everything that keeps them out of sight."""
