@@ -75,6 +75,7 @@ def base_model(house: Path) -> Path:
 
 
 @needs_systemd
+@pytest.mark.long
 @pytest.mark.training
 async def test_a_real_training_runs_in_a_process_that_the_service_manager_started(
     house: Path, base_model: Path

@@ -196,6 +196,7 @@ def working() -> list[str]:
     return [level for level in levels if level_that_works(level).level == level]
 
 
+@pytest.mark.long
 async def test_every_level_of_confinement_ends_with_the_same_weights(tmp_path: Path, base_model: Path) -> None:
     levels = working()
     if not levels:

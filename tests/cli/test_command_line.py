@@ -164,9 +164,13 @@ def test_a_lost_answer_says_with_which_key_to_ask_again(genome: Genome, daemon: 
 
 
 @pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
-def test_a_check_that_says_no_exits_1(genome: Genome, daemon: SmallDaemon, ok: bool, code: int) -> None:
-    daemon.answers["log-verify"] = lambda _: {"ok": ok, "problems": [], "events": 3}
-    assert genome("log", "verify").code == code
+@pytest.mark.parametrize("verb", ["log verify", "doctor"])
+@pytest.mark.parametrize("shown_as", [(), ("--json",), ("--quiet",)])
+def test_a_check_that_says_no_exits_1(
+    genome: Genome, daemon: SmallDaemon, verb: str, shown_as: tuple[str, ...], ok: bool, code: int
+) -> None:
+    daemon.answers[verb.replace(" ", "-")] = lambda _: {"ok": ok, "problems": [], "events": 3}
+    assert genome(*verb.split(), *shown_as).code == code
 
 
 def test_help_lists_all_and_explains_one(genome: Genome, capsys: pytest.CaptureFixture[str]) -> None:

@@ -249,6 +249,12 @@ def test_when_and_why_a_token_was_revoked_are_told_apart() -> None:
     assert text.splitlines()[0].split() == ["TOKEN", "ID", "REASON", "REVOKED"]
 
 
+def test_a_new_token_is_said_to_be_shown_only_once_and_one_that_is_not_shown_is_not() -> None:
+    made = {"tokenId": "tok-1", "token": "gnt_x", "personaIds": ["ada"], "role": "capture", "expiresUs": None}
+    assert "shown only once" in render(made).splitlines()[-1]
+    assert "once" not in render(made | {"token": None})
+
+
 def test_an_empty_list_beside_a_count_is_not_worth_a_line() -> None:
     assert render({"released": 1, "already": []}) == "released  1"
 
@@ -263,3 +269,8 @@ def test_runs_of_recipes_fit_a_terminal() -> None:
     assert line.split()[:9] == ["run-1", "raft", "running", "40", "100", "41", "1000", "1", "83"]
     waiting = render({"runs": [run | numbers | more | {"waiting": "small does not answer: refused"}]})
     assert "small does not answer" in waiting
+
+
+def test_a_new_token_is_what_a_script_gets_since_it_is_said_only_once() -> None:
+    assert ids({"tokenId": "tok-1", "token": "gnt_abc"}) == ["gnt_abc"]
+    assert ids({"tokenId": "tok-1", "token": None}) == ["tok-1"]

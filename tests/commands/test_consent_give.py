@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 from tests.commands.at_a_cloud import AGENT, BOUND, MODEL, PROVIDER, at_a_cloud, consents, wished
-from tests.daemon.daemon_rig import Rig, simulated
+from tests.daemon.daemon_rig import Rig, running, simulated
 
 from genomed.commands.context import Caller
 from genomed.entities.events import JobCreated
@@ -85,6 +85,20 @@ async def test_a_house_that_asks_for_none_writes_none_down(tmp_path: Path) -> No
         await rig.call("job-create", wished(await rig.dataset()))
         assert await consents(rig) == []
         assert (await rig.call("consent-list"))["required"] is False
+
+
+async def test_a_yes_for_a_provider_that_gets_no_rows_is_said_to_be_asked_for_by_nobody(tmp_path: Path) -> None:
+    async with at_a_cloud(tmp_path) as rig:
+        needed = {
+            provider: (await rig.call("consent-give", {"personaId": "ada", "provider": provider}))["needed"]
+            for provider in ("local", "simulated", PROVIDER)
+        }
+    assert needed == {"local": False, "simulated": False, PROVIDER: True}
+
+
+async def test_of_a_provider_with_wrong_settings_nobody_knows_that_no_row_leaves(tmp_path: Path) -> None:
+    async with running(tmp_path / "d", given={"providers": {"openai": {"colour": "red"}}}) as rig:
+        assert (await rig.call("consent-give", {"personaId": "ada", "provider": "openai"}))["needed"] is True
 
 
 async def test_an_unknown_provider_is_no_place_to_send_rows_to(quiet: Rig) -> None:

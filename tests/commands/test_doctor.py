@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from tests.commands.served import a_layer, in_state, serving
 from tests.commands.test_job_approve import asked_by_an_agent
+from tests.daemon.daemon_process import daemon_process
 from tests.daemon.daemon_rig import Json, Rig, running
 
 from genomed.adapters.simulated import Simulated
@@ -61,6 +62,39 @@ async def test_missing_secrets_and_announced_ends_are_named(tmp_path: Path, monk
         changed(monkeypatch, sunset=msgspec.structs.replace(sunset, last_new_job="2001-01-01"))
         [_, late] = about(await rig.call("doctor"), "provider simulated")
         assert (late["level"], "job-migrate" in late["remedy"]) == ("warning", True)
+
+
+RULES_FOR_STRANGERS = """
+allowed_providers = ["simulated", "similated"]
+[policies.mystral]
+confirm = true
+[policies.simulated]
+confirm = false
+[budget.providers]
+fireflies = {dayUsd = 1, jobUsd = 1}
+simulated = {dayUsd = 1}
+[learning.trigger]
+provider = "locla"
+minExamples = 10
+"""
+
+
+def test_rules_for_providers_that_are_not_here_are_warnings() -> None:
+    with daemon_process(configuration=RULES_FOR_STRANGERS) as daemon:
+        found = about(daemon.call("doctor"), "configuration")
+    assert {one["level"] for one in found} == {"warning"}
+    told = sorted(one["message"].partition(", or")[0] for one in found)
+    assert told == [
+        "allowed_providers: there is no provider 'similated'",
+        "budget.providers.fireflies: there is no provider 'fireflies'",
+        "learning.trigger.provider: there is no provider 'locla'",
+        "policies.mystral: there is no provider 'mystral'",
+    ]
+
+
+async def test_a_rule_that_nobody_wrote_is_no_finding(tmp_path: Path) -> None:
+    async with running(tmp_path / "d", given=ONLY, courier=False, triggers=False) as rig:
+        assert about(await rig.call("doctor"), "configuration") == []
 
 
 async def test_a_provider_with_wrong_settings_is_an_error_and_hides_no_other(tmp_path: Path) -> None:

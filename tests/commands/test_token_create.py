@@ -92,6 +92,15 @@ async def test_only_an_administrator_makes_them_and_one_who_is_bound_only_for_it
         assert (await rig.refused("token-create", {"personaIds": []})).kind is ErrorKind.INVALID_REQUEST
 
 
+async def test_a_star_is_no_persona_and_a_token_for_everybody_is_not_to_be_had_by_mistake(quiet: Rig) -> None:
+    before = quiet.journal.head()
+    refused = await quiet.refused("token-create", {"personaIds": ["ada", "*"]})
+    assert (refused.kind, refused.field) == (ErrorKind.INVALID_REQUEST, "personaIds[1]")
+    assert refused.remedy
+    assert "[access.roles]" in refused.remedy
+    assert quiet.journal.head() == before
+
+
 async def test_no_token_makes_another_which_would_outlive_it(tmp_path: Path) -> None:
     async with running(tmp_path / "d") as rig, listening(rig) as client:
         made = await rig.call("token-create", {"personaIds": ["ada"], "role": "admin", "expiresS": 60})

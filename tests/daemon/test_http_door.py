@@ -114,7 +114,7 @@ async def test_a_way_that_leads_nowhere_is_told_as_data_too(tmp_path: Path, meth
         async with client.request(method, path) as response:
             answer = msgspec.json.decode(await response.read())
         assert (response.status, answer["error"]["kind"]) == (404, "not_found")
-        assert "POST /genome/<command>" in answer["error"]["remedy"]
+        assert "POST /genome/COMMAND" in answer["error"]["remedy"]
 
 
 async def test_a_fit_status_for_each_kind_that_a_caller_can_cause(tmp_path: Path) -> None:

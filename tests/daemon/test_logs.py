@@ -194,7 +194,7 @@ def test_the_journal_is_known_by_device_and_inode_not_by_a_variable_that_was_inh
 def test_a_change_of_the_configuration_changes_the_form_and_keeps_the_filters(tmp_path: Path) -> None:
     """In a process of its own: it is the root logger's handler."""
     code = (
-        "import logging, os\nfrom genomed.daemon import logs\n"
+        "import logging, os\nfrom genomed.daemon.observation import logs\n"
         "from genomed.daemon.secrets.secret_store import RedactingFilter, SecretStore\n"
         "logs.set_up(level='info', form=None, environment={})\n"
         "[handler] = logging.getLogger().handlers\n"

@@ -113,6 +113,8 @@ async def test_the_same_status_is_not_said_twice(tmp_path: Path) -> None:
             running(tmp_path, courier=False, triggers=False, forgetter=False) as rig,
             anyio.create_task_group() as tasks,
         ):
+            one.ready("up")
+            assert (await anyio.to_thread.run_sync(listening.next))["READY"] == "1"
             tasks.start_soon(keep_status, one, rig.journal)
             first = await anyio.to_thread.run_sync(listening.next)
             await rig.capture(1)

@@ -58,6 +58,7 @@ DAMAGES = {
 
 @pytest.mark.crash
 @pytest.mark.fault
+@pytest.mark.long
 def test_a_damaged_folder_stops_the_start_with_a_sentence_and_the_way_out(daemon: DaemonProcess) -> None:
     captured(daemon, 5)
     daemon.kill()
@@ -76,6 +77,7 @@ def test_a_damaged_folder_stops_the_start_with_a_sentence_and_the_way_out(daemon
 
 @pytest.mark.crash
 @pytest.mark.fault
+@pytest.mark.long
 def test_files_deleted_under_a_running_daemon_are_noticed_by_log_verify_or_at_the_next_start(
     daemon: DaemonProcess,
 ) -> None:

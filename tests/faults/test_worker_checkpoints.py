@@ -146,6 +146,7 @@ async def test_what_became_of_the_checkpoints_is_an_event_of_the_job(
 
 
 @pytest.mark.long
+@pytest.mark.long
 @pytest.mark.training
 def test_a_real_worker_that_finds_only_spoiled_checkpoints_trains_from_its_first_step(tmp_path: Path) -> None:
     model = tmp_path / "tiny"

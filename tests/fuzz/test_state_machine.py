@@ -175,7 +175,7 @@ def settled(examples: int, steps: int) -> settings:
 
 
 TestConversation = Conversation.TestCase
-TestConversation.settings = settled(2, 12)
+TestConversation.settings = settled(1, 15)
 TestConversation = pytest.mark.timeout(120)(TestConversation)
 TestConversations = Conversations.TestCase
 TestConversations.settings = settled(40, 40)

@@ -102,6 +102,11 @@ LABELS: dict[str, str] = {
 }
 """Heads of columns whose own name says too little."""
 
+REMARKS: dict[str, str] = {
+    "token": "the token is shown only once: keep it now, for nobody can read it again",
+}
+"""What a person should know of a value of that name, where there is one."""
+
 GO_WITHOUT_SAYING: dict[str, tuple[str, str, str]] = {
     "fields": ("disposition", "not_applicable", "do not apply"),
     "changes": ("change", "same", "stay the same"),

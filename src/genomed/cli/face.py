@@ -72,13 +72,15 @@ class Terminal:
         self._environment = environment
         self._in, self._out = sys.stdin.fileno(), sys.stdout
         self._before: list[object] = []
-        self._wake_read, self._wake_write = -1, -1
+        self._wake_read, self._wake_write, self._woken_before = -1, -1, -1
         self._handlers: dict[int, object] = {}
 
     def __enter__(self) -> Self:
         self._before = list(termios.tcgetattr(self._in))
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
+        # Written to the moment a signal comes: one that comes just before the wait for a key would end no wait.
+        self._woken_before = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for number, handler in (
             (signal.SIGTERM, _leave),
             (signal.SIGHUP, _leave),
@@ -93,6 +95,7 @@ class Terminal:
         self._give_back()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal gave us
+        signal.set_wakeup_fd(self._woken_before)
         os.close(self._wake_read)
         os.close(self._wake_write)
 

@@ -12,7 +12,17 @@ from typing import TextIO
 from genomed.cli.arguments import Json
 from genomed.cli.cells import MOST_LIST_TEXT, cell, cut
 from genomed.cli.colours import BOLD, GREEN, PLAIN, RED, YELLOW
-from genomed.cli.columns import BESIDE, COLUMNS, LABELS, SILENT_WHEN_EMPTY, Row, columns_of, told_rows, value_at
+from genomed.cli.columns import (
+    BESIDE,
+    COLUMNS,
+    LABELS,
+    REMARKS,
+    SILENT_WHEN_EMPTY,
+    Row,
+    columns_of,
+    told_rows,
+    value_at,
+)
 from genomed.cli.prose import DOCUMENTS, document, prose
 from genomed.cli.wrapping import harmless
 
@@ -61,13 +71,19 @@ def render(result: Json, *, columns: int | None = None, colour: bool = False, ne
         f"{_title(name, colour)}\n{_listing(name, rows, columns, colour)}" for name, rows in tables.items() if rows
     ]
     parts += [f"{_title(name, colour)}\n{document(value)}" for name, value in documents.items()]
+    parts += [remark for name, remark in REMARKS.items() if rest.get(name)]
     return "\n\n".join(parts)
 
 
 def ids(result: Json) -> list[str]:
-    """What --quiet prints: the id of every row, or of the one thing that the result is about."""
+    """What --quiet prints: the id of every row, or of the one thing that the result is about.
+
+    A new token is printed itself: it is said only once.
+    """
     if not isinstance(result, dict):
         return []
+    if isinstance(token := result.get("token"), str):
+        return [token]
     own = _own_id(result)
     if own is not None:
         return [own]

@@ -107,7 +107,7 @@ def install(wish: Wish, environment: Mapping[str, str]) -> ExitCode:
     """Raises Usage, Forbidden or Conflict; then nothing was written, or the files before the one that failed."""
     units = planned(wish, environment)
     changing = [unit for unit in units if unit.changes]
-    following = NEXT_USER if wish.for_user else NEXT_SYSTEM
+    following = _following(wish)
     if not wish.as_json:
         for unit in changing:
             say(unit.difference().rstrip("\n"))
@@ -124,6 +124,13 @@ def install(wish: Wish, environment: Mapping[str, str]) -> ExitCode:
     return ExitCode.OK if write or wish.dry_run or not changing else ExitCode.FAILED
 
 
+def _following(wish: Wish) -> tuple[str, ...]:
+    """No systemd reads what lies under another root: there is nothing to start there."""
+    if wish.prefix.resolve() != Path("/"):
+        return ()
+    return NEXT_USER if wish.for_user else NEXT_SYSTEM
+
+
 def planned(wish: Wish, environment: Mapping[str, str]) -> list[Unit]:
     """Every file with its text before and after. Raises Usage naming each path that the units could not use."""
     program, python = _programs(wish)
@@ -132,7 +139,7 @@ def planned(wish: Wish, environment: Mapping[str, str]) -> list[Unit]:
         f"{ANYWHERE}genomed": quoted(program),
         f"{ANYWHERE}python3 -m genomed.training.started_by_systemd": f"{quoted(python)} {quoted(trainer)}",
     }
-    if not wish.for_user and wish.prefix == Path("/"):  # under another root, paths are for its own machine to judge
+    if not wish.for_user:  # the paths go into the units as they are, under whatever root these are written
         used = {"--program": program, "--trainer-python": python, "genomed": trainer}
         wrong = [problem for flag, path in used.items() for problem in _invisible(flag, path)]
         if wrong:
@@ -250,5 +257,5 @@ def _tell(units: list[Unit], changing: list[Unit], *, written: bool, following: 
         say(f"written: {', '.join(str(unit.path) for unit in changing)}")
     else:
         say(f"nothing was written; {len(changing)} of {len(units)} files would change")
-    if written or not changing:
+    if following and (written or not changing):
         say("\n".join(["then:", *(f"    {command}" for command in following)]))

@@ -140,10 +140,13 @@ class Wire:
             time.sleep(random.uniform(0.5, 1.0) * min(2.0, 0.1 * 2**tries))
 
     def head(self) -> int:
-        """The position of the last event."""
+        """The position of the last event. Raises Unreachable, or AnswerLost where the daemon went away meanwhile."""
         with closing(_UnixConnection(self.path, timeout_s=self._timeout_s)) as connection:
-            connection.request("GET", "/healthz")
-            health = json.loads(connection.getresponse().read())
+            try:
+                connection.request("GET", "/healthz")
+                health = json.loads(connection.getresponse().read())
+            except (OSError, http.client.HTTPException) as error:
+                raise AnswerLost(_reason(error), key=None) from error
         return int(health["head"]["position"])
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from genomed.commands.context import Context, as_text
+from genomed.commands.named_providers import named_providers
 from genomed.commands.provider_list import missing_secrets
 from genomed.commands.spending import caps_in_force
 from genomed.entities.capabilities import ProviderCapabilities
@@ -69,7 +70,7 @@ async def run(_: Params, context: Context) -> Result:
     able = {name: await context.providers.get(name).capabilities() for name in context.providers.names()}
     found = [
         *_log(context.maintenance.stopped(), context.maintenance.short_of_space(), anchored),
-        *_configuration(context.configuration.state()),
+        *_configuration(context.configuration.state(), context.providers.names()),
     ]
     try:
         found += await _told_by_the_log(context, able)
@@ -116,7 +117,7 @@ def _log(stopped: str | None, short: str | None, anchored: Head | None) -> list[
     return found
 
 
-def _configuration(state: ConfigurationState) -> list[Finding]:
+def _configuration(state: ConfigurationState, present: Sequence[str]) -> list[Finding]:
     found = [
         _error("configuration", f"the last reload was refused: {one.field}: {one.message}", one.remedy or MEND)
         for one in state.problems
@@ -125,6 +126,10 @@ def _configuration(state: ConfigurationState) -> list[Finding]:
         fields = ", ".join(state.needs_restart)
         message = f"{fields}: changed since the daemon started, which holds only after a restart"
         found.append(_warning("configuration", message, "restart the daemon; nothing that runs is lost by it"))
+    for field, name in named_providers(state.values):
+        if name not in present:
+            message = f"{field}: there is no provider {name!r}, or it is not allowed: this holds for nobody"
+            found.append(_warning("configuration", message, f"mend or remove it; there are {', '.join(present)}"))
     return found
 
 

@@ -14,7 +14,7 @@ from genomed.entities.access_events import TokenCreated
 from genomed.entities.access_token import token_digest, token_text
 from genomed.entities.configuration import PersonaName
 from genomed.entities.envelope import Write
-from genomed.entities.errors import Forbidden
+from genomed.entities.errors import Forbidden, InvalidRequest, Problem
 from genomed.entities.types import Role
 
 NAME = "genome/token-create"
@@ -23,6 +23,9 @@ ROLE = Role.ADMIN
 
 HOLDER = "token:"
 """How the actor of whoever shows a token begins (daemon/access/tokens.py)."""
+
+EVERYBODY = "*"
+"""What people write for all personas. A token is for those that it names: there is none for all."""
 
 LONGEST_S = 100 * 365 * 86_400
 
@@ -52,10 +55,11 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 
 async def run(params: Params, context: Context) -> Decided[Result]:
     """The role is never above the creator's: only an administrator may, and none is higher. Raises Forbidden for
-    the holder of a token: it would outlive its own end by another that it made.
+    the holder of a token: it would outlive its own end by another that it made. Raises InvalidRequest for a star.
     """
     if context.caller.actor.startswith(HOLDER):
         raise Forbidden(f"{context.caller.actor} is a token, and none makes another", remedy="ask an administrator")
+    _refuse_everybody(params.persona_ids)
     token_id = context.new_id("tok")
     text = token_text(bytes.fromhex(context.salt() + context.salt()))
     expires_us = None if params.expires_s is None else context.now_us() + params.expires_s * 1_000_000
@@ -75,3 +79,18 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     return Decided(
         result=kept, writes=(Write(stream=f"token/{token_id}", expected=0, events=(created,)),), settle=settle
     )
+
+
+def _refuse_everybody(persona_ids: tuple[str, ...]) -> None:
+    """Raises InvalidRequest for a star: it would be a persona of that name, and its holder could do nothing."""
+    wrong = [
+        Problem(
+            field=f"personaIds[{n}]",
+            message=f"{EVERYBODY} stands for no persona: a token is for those that it names",
+            remedy="name each of them; whoever acts for all gets a role for its uid in [access.roles] instead",
+        )
+        for n, one in enumerate(persona_ids)
+        if one == EVERYBODY
+    ]
+    if wrong:
+        raise InvalidRequest.of(wrong)

@@ -39,7 +39,7 @@ from genomed.entities.ports import Provider
 VARIABLE = "GENOMED_FAILPOINT"
 TRACE_VARIABLE = "GENOMED_FAILPOINT_TRACE"
 
-PROVIDER_CALLS = ("submit", "find", "poll", "cancel", "pause", "proceed", "publish", "quote", "forget")
+PROVIDER_CALLS = ("submit", "find", "poll", "cancel", "pause", "proceed", "publish", "quote", "forget", "prune")
 UPLOAD_CALLS = ("find", "put", "state")
 SERVING_CALLS = ("deploy", "find", "state", "undeploy", "remove", "answer")
 DATASET_CALLS = (
@@ -50,7 +50,7 @@ STAGING_CALLS = ("clear", "prepare", "forget")
 RECIPE_CALLS = ("keep", "keep_lines", "discard", "clear", "verify")
 MODEL_CALLS = ("chat", "embed")
 
-JOURNAL_CALLS = ("erase_blob", "rebuild", "export", "backup")
+JOURNAL_CALLS = ("erase_blob", "rebuild", "export", "backup", "back_up", "discard_answers")
 FILE_ACTS = {
     "open": "write",
     "os.rename": "rename",

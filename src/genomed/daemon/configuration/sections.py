@@ -17,7 +17,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     body_bytes: of one request. bus_batch: requests in one JSON-RPC batch. idle_heartbeat_s: of event streams.
     bus_heartbeat_s: between pings on the bus; whoever answers none for half of that is gone.
-    subscriber_buffer_bytes: kept for a subscriber who does not read; stall_s: how long, before it is sent away.
+    subscriber_buffer_bytes: kept for a subscriber who does not read, and two portions of 64 KiB more. stall_s: how
+    long, before it is sent away.
     connections: open at a time, fewer where the process may open fewer files. silent_s: how long a connection may say
     nothing from its beginning; idle_s: between two requests.
     """
@@ -26,7 +27,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bus_batch: Annotated[int, Meta(ge=1, le=1000)] = 100
     idle_heartbeat_s: Seconds = 15.0
     bus_heartbeat_s: Seconds = 30.0
-    subscriber_buffer_bytes: Annotated[int, Meta(ge=4096)] = 256 * 1024
+    subscriber_buffer_bytes: Annotated[int, Meta(ge=4096)] = 128 * 1024
     stall_s: Seconds = 30.0
     connections: Annotated[int, Meta(ge=8, le=1_000_000)] = 4096
     silent_s: Seconds = 60.0

@@ -88,11 +88,14 @@ class EventDoor:
         position, end = after, self._journal.head().position
         while follow or position < end:
             data = b""
-            with anyio.move_on_after(self._limits().idle_heartbeat_s):
-                await self._journal.wait_beyond(position)
+            if self._journal.head().position <= position:
+                with anyio.move_on_after(self._limits().idle_heartbeat_s):
+                    await self._journal.wait_beyond(position)
             caller = await self._door.gate.subscriber(shown, command="events")
             if self._journal.head().position > position:
-                portion = await self._feed.after(position, replace(wanted, personas=caller.personas))
+                if wanted.personas != caller.personas:
+                    wanted = replace(wanted, personas=caller.personas)
+                portion = await self._feed.after(position, wanted)
                 position, data = portion.position, portion.data
             if not await self._sent(request, response, data or heartbeat(position), position):
                 return

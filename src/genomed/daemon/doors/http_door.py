@@ -107,7 +107,7 @@ class HttpDoor:
         return self.refused(
             NotFound(
                 f"{request.method} {request.path} leads nowhere",
-                remedy="there are POST /genome/<command>, and GET /events, /bus, /healthz, /readyz, /metrics, /openapi.json",
+                remedy="there are POST /genome/COMMAND, GET /events, /bus, /healthz, /readyz, /metrics, /openapi.json",
             )
         )
 

@@ -127,6 +127,7 @@ async def status_text(journal: Journal) -> str:
 async def keep_status(notifier: Notifier, journal: Journal, trouble: Callable[[], str | None] = lambda: None) -> None:
     """Follows the head; the journal that has stopped is said at the next look. trouble: what else one should know."""
     told = ""
+    await notifier.started.wait()  # what is said before it would be talked over by the readiness
     while notifier.wanted:
         position = journal.head().position
         text = "; ".join(filter(None, (trouble(), await status_text(journal))))
