@@ -105,7 +105,7 @@ def test_without_the_variables_the_daemon_is_made_of_its_plain_parts(tmp_path: P
 )
 def test_every_call_that_acts_is_a_failpoint(port: type, calls: tuple[str, ...]) -> None:
     there = {name for name, one in vars(port).items() if iscoroutinefunction(one) and not name.startswith("_")}
-    forgetful = {"forget"} if port is Provider else set[str]()  # only some of them have words to erase
+    forgetful = {"forget", "prune"} if port is Provider else set[str]()  # only some have something to let go
     assert set(calls) == there - READS[port] | forgetful
 
 
