@@ -250,7 +250,7 @@ def test_when_and_why_a_token_was_revoked_are_told_apart() -> None:
 
 
 def test_a_new_token_is_said_to_be_shown_only_once_and_one_that_is_not_shown_is_not() -> None:
-    made = {"tokenId": "tok-1", "token": "gnt_x", "personaIds": ["ada"], "role": "capture", "expiresUs": None}
+    made: dict[str, Json] = {"tokenId": "tok-1", "token": "gnt_x", "personaIds": ["ada"], "role": "capture"}
     assert "shown only once" in render(made).splitlines()[-1]
     assert "once" not in render(made | {"token": None})
 

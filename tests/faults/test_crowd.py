@@ -95,9 +95,9 @@ async def test_of_a_thousand_subscribers_a_hundred_stall(tmp_path: Path) -> None
 
 async def a_crowd(tmp_path: Path, *, stalled: int, reading: int) -> None:
     given = {"limits": STALL["limits"] | {"stall_s": 2.0}}
+    heard: dict[int, bytearray] = {n: bytearray() for n in range(reading)}
+    most, head = 0, 0
     async with running(tmp_path / "d", given=given) as rig, received(rig) as house, anyio.create_task_group() as tasks:
-        heard: dict[int, bytearray] = {n: bytearray() for n in range(reading)}
-        most = 0
         with ExitStack() as stack:
             for _ in range(stalled):
                 stack.enter_context(caller(house.path, ask("/events?after=0")))

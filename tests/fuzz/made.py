@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import atheris
+from atheris import FuzzedDataProvider  # pyright: ignore[reportAttributeAccessIssue]  # from C, without a stub
 
 DEEPEST = 4
 MOST = 6
@@ -23,7 +23,7 @@ ODD = (
 )
 
 
-def value(given: atheris.FuzzedDataProvider, names: Sequence[str], depth: int = 0) -> Json:
+def value(given: FuzzedDataProvider, names: Sequence[str], depth: int = 0) -> Json:
     """Any JSON value. names: what its keys are mostly called."""
     match given.ConsumeIntInRange(0, 9 if depth < DEEPEST else 6):
         case 0:
@@ -46,7 +46,7 @@ def value(given: atheris.FuzzedDataProvider, names: Sequence[str], depth: int = 
             return thing(given, names, depth + 1)
 
 
-def thing(given: atheris.FuzzedDataProvider, names: Sequence[str], depth: int = 0) -> dict[str, Json]:
+def thing(given: FuzzedDataProvider, names: Sequence[str], depth: int = 0) -> dict[str, Json]:
     """An object: mostly known names."""
     made: dict[str, Json] = {}
     for _ in range(given.ConsumeIntInRange(0, MOST)):

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import atheris
+from atheris import FuzzedDataProvider, instrument_imports  # pyright: ignore[reportAttributeAccessIssue]  # no stub
 from tests.fuzz.made import thing
 
-with atheris.instrument_imports(include=["genomed"]):
+with instrument_imports(include=["genomed"]):
     import msgspec
 
     from genomed import commands
@@ -47,7 +48,7 @@ def said(data: bytes, names: Sequence[str]) -> bytes:
     """The bytes as they are, or an object made of them."""
     if not data or data[0] % 2:
         return data[1:]
-    return msgspec.json.encode(thing(atheris.FuzzedDataProvider(data[1:]), names))
+    return msgspec.json.encode(thing(FuzzedDataProvider(data[1:]), names))
 
 
 def body(data: bytes) -> None:

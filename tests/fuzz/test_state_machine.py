@@ -32,6 +32,7 @@ class Conversation(RuleBasedStateMachine):
         self.captured: set[str] = set()
         self.created: set[str] = set()
         self.position = 0
+        self.dataset = ""
 
     @initialize()
     def begin(self) -> None:
@@ -170,7 +171,7 @@ def settled(examples: int, steps: int) -> settings:
         deadline=None,
         database=None,
         derandomize=True,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     )
 
 
