@@ -33,7 +33,7 @@ demo-flywheel: $(READY) ## from Phoenix traces to an adopted layer (a few minute
 	@$(BIN)/python examples/flywheel.py
 
 test: $(READY) ## all tests, WORKERS=2 at a time; make test ARGS="-k journal" for some
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # Everything that records what it tried (tests/fault_record.py) runs here, whatever its marks; the kills come last.
 crash: $(READY) ## every enumeration, and KILLS=1000 kills of a real daemon; writes docs/reliability.md (an hour)
