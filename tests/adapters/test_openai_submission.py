@@ -170,7 +170,8 @@ async def test_the_key_is_in_no_outcome(bench: OpenAIBench) -> None:
 
 
 async def test_the_key_is_in_no_log_line(bench: OpenAIBench, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    for name in (None, "openai", "httpx", "httpx2"):  # libraries of other tests may have silenced some of them
+        caplog.set_level(logging.DEBUG, logger=name)
     await bench.until(await bench.submitted(), "succeeded")
     bench.emulator.fault("list_jobs", FaultKind.LOSE_REPLY)
     with pytest.raises(Transient):

@@ -6,6 +6,8 @@ import pytest
 from tests.daemon.daemon_rig import Rig, running
 from tests.fault_record import record_fault
 
+pytestmark = [pytest.mark.fault]
+
 HOUR_US = 3_600 * 1_000_000
 TEN_YEARS_US = 10 * 365 * 24 * HOUR_US
 

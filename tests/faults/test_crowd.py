@@ -21,6 +21,8 @@ from genomed.entities.experience_events import TriggerHeldBack
 from genomed.entities.facts import BucketKey
 from genomed.entities.wire import OVERFLOW, Frames
 
+pytestmark = [pytest.mark.fault]
+
 STALL = {"limits": {"stall_s": 0.3, "subscriber_buffer_bytes": 4096, "idle_heartbeat_s": 5.0}}
 OVERFLOWS_A_BUFFER = 60
 LONG = "x" * 15_000

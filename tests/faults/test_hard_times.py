@@ -15,6 +15,8 @@ from tests.fault_record import record_fault
 from tests.faults.crowd import caller, received
 from tests.faults.vfs import watched
 
+pytestmark = [pytest.mark.fault]
+
 SLOW_SYNC_S = 3.0
 CAPTURE = {"personaId": "ada", "domain": "sums", "baseModel": "tiny", "input": "1+1", "output": "2"}
 

@@ -8,6 +8,8 @@ from tests.fault_record import record_fault
 
 pytest.importorskip("atheris", reason="atheris is made for Linux only")
 
+pytestmark = [pytest.mark.fault]
+
 FEW, MANY = 20_000, 1_000_000
 
 

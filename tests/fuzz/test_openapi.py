@@ -16,6 +16,8 @@ from tests.fault_record import record_fault
 
 from genomed import commands
 
+pytestmark = [pytest.mark.fault]
+
 ONLY_SIMULATED = 'allowed_providers = ["simulated"]\n' + CONFIGURATION
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 """Requests made from a schema are slow to make, and that is no finding."""
