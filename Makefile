@@ -78,5 +78,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up .venv with $$("$(PYTHON)" --version) (once; about 2 GB unpacked)"
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@$(BIN)/python -m pip install --quiet -c constraints.txt "$$(grep -m1 '^torch==' constraints.txt)"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,openai,fireworks,together,phoenix,keyring,otel,dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,tensorboard,wandb,openai,fireworks,together,phoenix,keyring,otel,dev]'
 	@touch $@

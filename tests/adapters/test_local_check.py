@@ -242,7 +242,7 @@ async def test_the_worker_is_told_what_was_translated_and_where_its_files_lie(be
     assert spec.keys() == {
         "protocol", "jobId", "attempt", "submissionKey", "baseModel", "revision", "offline", "dataset", "method",
         "schedule", "optimizer", "precision", "optimizations", "dpo", "seed", "initLayer", "resume", "judge",
-        "threads", "paths",
+        "threads", "paths", "engine", "sinks",
     }  # fmt: skip
     assert (spec["jobId"], spec["attempt"], spec["resume"], spec["initLayer"], spec["dpo"]) == (
         JOB,

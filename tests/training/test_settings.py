@@ -14,10 +14,12 @@ from genomed.training.settings import Settings, derive, precision, spread, total
 from genomed.training.specification import (
     DatasetFiles,
     Dpo,
+    Kto,
     Lora,
     Method,
     Optimizer,
     Paths,
+    Projection,
     Schedule,
     Scheduler,
     Specification,
@@ -239,6 +241,8 @@ def test_a_dropout_that_was_asked_for_is_not_switched_off_by_a_preference_run(dr
 
 IRRELEVANT = {
     "protocol",
+    "engine_reason",
+    "sinks",
     "job_id",
     "attempt",
     "submission_key",
@@ -265,6 +269,9 @@ IRRELEVANT = {
         {"dpo": Dpo(beta=0.1, loss_type="sigmoid")},
         {"seed": 8},
         {"init_layer": "/layer"},
+        {"engine": "unsloth"},
+        {"kto": Kto(beta=0.1, desirable_weight=1.0, undesirable_weight=1.0)},
+        {"projection": Projection(widths=(4, 8, 4), dropout=0.1, target_loss=0.15)},
     ],
     ids=lambda changed: next(iter(changed)),
 )
@@ -275,7 +282,7 @@ def test_whatever_decides_the_weights_decides_the_digest(changed: dict[str, obje
 def test_every_field_of_a_specification_was_thought_of_for_the_digest() -> None:
     deciding = {
         "base_model", "revision", "method", "schedule", "optimizer", "precision",
-        "optimizations", "dpo", "seed", "init_layer",
+        "optimizations", "dpo", "seed", "init_layer", "engine", "kto", "embedding", "projection",
     }  # fmt: skip
     assert {field.name for field in fields(Specification)} == deciding | IRRELEVANT
     assert replace(SPEC, attempt=2, resume=True, threads=4).config_digest == SPEC.config_digest

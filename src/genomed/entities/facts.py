@@ -54,7 +54,8 @@ class Judgement(Struct, frozen=True, kw_only=True, rename="camel"):
     """Measured quality of one side on the held-out rows.
 
     exact_match: share of rows whose greedy answer equals the expected one. loss: mean per answer token.
-    reward_accuracy, reward_margin: for preference rows.
+    reward_accuracy, reward_margin: for preference rows, and by label for labelled ones. metrics: the further measures
+    of its kind of rows, by name (`ndcg`, `mrr`, `hitRate`, `cosine`...).
     """
 
     rows: int
@@ -62,6 +63,7 @@ class Judgement(Struct, frozen=True, kw_only=True, rename="camel"):
     exact_match: float | None = None
     reward_accuracy: float | None = None
     reward_margin: float | None = None
+    metrics: dict[str, float] = {}
 
 
 HOSTED = "hosted"
@@ -71,7 +73,7 @@ HOSTED = "hosted"
 class Artifact(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a finished run left: where it lies, its files with sha256, and what was measured.
 
-    format: `peft_lora`, `full_model`, `hosted` or `simulated`. seconds: training time of the last attempt.
+    format: `peft_lora`, `full_model`, `projection`, `hosted` or `simulated`. seconds: of the last attempt's training.
     """
 
     format: str

@@ -1,4 +1,4 @@
-"""Training rows of six kinds: their canonical form, their identity, and the line that a dataset file holds.
+"""Training rows of eight kinds: their canonical form, their identity, and the line that a dataset file holds.
 
 Knows types, not sense: whether a row can teach anything is `row_fitness`.
 """
@@ -66,6 +66,27 @@ class PreferenceRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tools: tuple[JsonObject, ...] | None = None
 
 
+class LabelledRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A prompt with one answer that was wanted or was not (KTO, arXiv 2402.01306): a thumb up or down, no pair."""
+
+    prompt: tuple[Message, ...]
+    completion: tuple[Message, ...]
+    label: bool
+
+
+class RaftRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A question over documents, of which at most one answers it (RAFT, arXiv 2403.10131).
+
+    oracle: that document's place among them, from 0; null where only distractors are shown. answer: with its reasoning
+    and its quotations.
+    """
+
+    question: str
+    documents: tuple[str, ...]
+    oracle: Annotated[int, Meta(ge=0)] | None
+    answer: str
+
+
 class TripletRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A query, what answers it, and what does not. scores: of positive, then of each negative, by a teacher."""
 
@@ -98,11 +119,13 @@ class RecordRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     data: JsonObject
 
 
-Row = ChatRow | PreferenceRow | TripletRow | RankingRow | VectorPairRow | RecordRow
+Row = ChatRow | PreferenceRow | LabelledRow | RaftRow | TripletRow | RankingRow | VectorPairRow | RecordRow
 
 ROW_TYPES: dict[RowKind, type[Row]] = {
     RowKind.CHAT: ChatRow,
     RowKind.PREFERENCE: PreferenceRow,
+    RowKind.LABELLED: LabelledRow,
+    RowKind.RAFT: RaftRow,
     RowKind.TRIPLET: TripletRow,
     RowKind.RANKING: RankingRow,
     RowKind.VECTOR_PAIR: VectorPairRow,
@@ -126,6 +149,8 @@ def features_of(row: Row) -> tuple[str, ...]:
             turns: tuple[Message, ...] = messages
         case PreferenceRow(tools=tools):
             turns = (*row.prompt, *row.chosen, *row.rejected)
+        case LabelledRow():
+            turns, tools = (*row.prompt, *row.completion), None
         case _:
             return ()
     there = {

@@ -90,6 +90,8 @@ class RowKind(StrEnum):
 
     CHAT = "chat"
     PREFERENCE = "preference"
+    LABELLED = "labelled"
+    RAFT = "raft"
     TRIPLET = "triplet"
     RANKING = "ranking"
     VECTOR_PAIR = "vector_pair"

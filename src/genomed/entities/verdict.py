@@ -3,6 +3,18 @@
 from genomed.entities.facts import Judgement, Verdict
 from genomed.entities.types import RowKind
 
+DECIDING = {
+    RowKind.CHAT: "exactMatch",
+    RowKind.RAFT: "exactMatch",
+    RowKind.PREFERENCE: "rewardAccuracy",
+    RowKind.LABELLED: "rewardAccuracy",
+    RowKind.TRIPLET: "ndcg",
+    RowKind.RANKING: "ndcg",
+    RowKind.VECTOR_PAIR: "cosine",
+    RowKind.RECORD: "exactMatch",
+}
+"""Per row kind, the measure that decides; of each, more is better."""
+
 MIN_HELD_OUT_ROWS = 5
 """Fewer held-out rows prove nothing; `dataset.split` always holds out at least this many."""
 
@@ -19,9 +31,9 @@ def reach_verdict(
 ) -> Verdict:
     """Adopt only what is better on held-out rows: on the task metric, or level on it and clearly lower in loss.
 
-    chat: exact match decides; preference: reward accuracy. A missing number never counts in favour.
+    DECIDING says which metric. A missing number never counts in favour.
     """
-    metric = "exactMatch" if row_kind is RowKind.CHAT else "rewardAccuracy"
+    metric = DECIDING[row_kind]
     if candidate is None or baseline is None:
         return _verdict(False, metric, candidate, baseline, baseline_layer_id, "nothing was judged on held-out rows")
     rows = min(candidate.rows, baseline.rows)
@@ -49,7 +61,13 @@ def _compare(metric: str, new: float, old: float, rows: int, loss_change: float 
 
 
 def _metric(name: str, judgement: Judgement) -> float | None:
-    return judgement.exact_match if name == "exactMatch" else judgement.reward_accuracy
+    match name:
+        case "exactMatch":
+            return judgement.exact_match
+        case "rewardAccuracy":
+            return judgement.reward_accuracy
+        case _:
+            return judgement.metrics.get(name)
 
 
 def _relative_change(new: float | None, old: float | None) -> float | None:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import confinement, confinement_trial, specification
+from . import confinement, confinement_trial, errand, specification
 from .failures import WorkerFailure
 from .hardware import probe
 from .obituary import Obituary
@@ -23,6 +23,8 @@ def main(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="one attempt of a job, as its spec.json says")
     run.add_argument("spec", type=Path)
+    errand_of = commands.add_parser("errand", help="one piece of work on a layer, as its errand.json says")
+    errand_of.add_argument("errand", type=Path)
     commands.add_parser("probe", help="what this interpreter and machine can train, as one JSON object")
     tiny = commands.add_parser("build-tiny", help="a small base model, trained from scratch here, without a network")
     tiny.add_argument("--out", type=Path, required=True)
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
             )
         case "run":
             return run_attempt(given.spec)
+        case "errand":
+            return run_errand(given.errand)
         case "probe":
             return _answer(probe())
         case _:
@@ -72,17 +76,17 @@ def run_attempt(spec_path: Path) -> int:
     except (WorkerFailure, OSError) as wrong:
         return _refuse(Progress(spec_path.with_name("progress.jsonl")), wrong)
     progress = Progress(Path(spec.paths.progress))
-    sys.excepthook = Obituary(spec, progress)
+    sys.excepthook = Obituary(progress, checkpoints=Path(spec.paths.checkpoints), result=Path(spec.paths.result))
     wishes = Wishes(Path(spec.paths.control))
     wishes.listen()
-    _introduce(spec)
+    _introduce(Path(spec.paths.worker), submissionKey=spec.submission_key, attempt=spec.attempt)
     with Heartbeat(Path(spec.paths.heartbeat), progress=progress):
         return _attempt(spec, progress, wishes)
 
 
 def _attempt(spec: Specification, progress: Progress, wishes: Wishes) -> int:
+    from .attempt import Stopped
     from .run import attempt
-    from .verdicts import Stopped
 
     try:
         attempt(spec, progress, wishes)
@@ -96,15 +100,31 @@ def _attempt(spec: Specification, progress: Progress, wishes: Wishes) -> int:
     return 0
 
 
-def _introduce(spec: Specification) -> None:
+def run_errand(path: Path) -> int:
+    """As `run_attempt`."""
+    try:
+        order, options = errand.load(path)
+    except (WorkerFailure, OSError) as wrong:
+        return _refuse(Progress(path.with_name("progress.jsonl")), wrong)
+    progress, wishes = Progress(Path(order.paths.progress)), Wishes(Path(order.paths.control))
+    sys.excepthook = Obituary(progress, checkpoints=None, result=Path(order.paths.result))
+    wishes.listen()
+    _introduce(Path(order.paths.worker), errandId=order.errand_id)
+    with Heartbeat(Path(order.paths.heartbeat), progress=progress):
+        try:
+            errand.carry_out(errand.Errand(order, options, progress, wishes))
+        except errand.Cancelled:
+            progress.tell("stopped", reason="cancelled", step=0, checkpoint=None)
+        except WorkerFailure as failure:
+            traceback.print_exc()
+            return _refuse(progress, failure)
+        progress.close()
+        return 0
+
+
+def _introduce(path: Path, **work: object) -> None:
     pid = os.getpid()
-    identity = {
-        "pid": pid,
-        "startTicks": start_ticks(pid),
-        "submissionKey": spec.submission_key,
-        "attempt": spec.attempt,
-    }
-    write_atomically(Path(spec.paths.worker), identity)
+    write_atomically(path, {"pid": pid, "startTicks": start_ticks(pid), **work})
 
 
 def _refuse(progress: Progress, wrong: WorkerFailure | OSError) -> int:

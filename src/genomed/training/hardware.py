@@ -8,6 +8,11 @@ from importlib.util import find_spec
 from typing import Literal
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+OPTIONAL = (
+    "sentence-transformers", "onnx", "onnxruntime", "onnxscript", "bitsandbytes", "flash-attn", "liger-kernel",
+    "unsloth", "mlx", "mlx-lm", "axolotl", "torchtune", "wandb", "tensorboard",
+)  # fmt: skip
+"""Told by the probe where they are: some kinds of training, engines and exits need them."""
 NEEDED = (*LIBRARIES, "tokenizers", "safetensors")
 
 
@@ -32,7 +37,9 @@ class Hardware:
 
 
 def versions() -> dict[str, str | None]:
-    return {name: _version(name) for name in LIBRARIES}
+    """Of what training needs, installed or not, and of what else is there."""
+    others = {name: _version(name) for name in OPTIONAL}
+    return {name: _version(name) for name in LIBRARIES} | {name: there for name, there in others.items() if there}
 
 
 def _version(name: str) -> str | None:

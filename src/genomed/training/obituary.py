@@ -15,7 +15,6 @@ from . import checkpoints
 from .failures import FailureKind
 from .layer_files import partial
 from .protocol import FULL, Progress
-from .specification import Specification
 
 MEMORY_NAMES = ("OutOfMemoryError", "MemoryError")
 MEMORY_WORDS = (
@@ -34,10 +33,10 @@ LONGEST_MESSAGE = 2000
 
 
 class Obituary:
-    """An excepthook."""
+    """An excepthook. checkpoints: None where the work has none."""
 
-    def __init__(self, spec: Specification, progress: Progress) -> None:
-        self._spec, self._progress = spec, progress
+    def __init__(self, progress: Progress, *, checkpoints: Path | None, result: Path) -> None:
+        self._progress, self._checkpoints, self._result = progress, checkpoints, result
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         try:
@@ -51,7 +50,7 @@ class Obituary:
         meant, remedy = failure_of(error)
         message = f"{kind.__name__}: {error}"
         if remedy == ROOM:
-            make_room(self._spec)
+            make_room(self._checkpoints, self._result)
             message = f"the disk is full, or the file larger than it may be: {message}"
         self._progress.tell("failed", kind=meant, message=message[:LONGEST_MESSAGE], remedy=remedy)
         self._progress.close()
@@ -78,7 +77,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__ or one.__context__
 
 
-def make_room(spec: Specification) -> None:
+def make_room(kept: Path | None, result: Path) -> None:
     """Gives back what half a checkpoint or half a result takes: nobody will ever use it."""
-    checkpoints.sweep(Path(spec.paths.checkpoints))
-    shutil.rmtree(partial(Path(spec.paths.result)), ignore_errors=True)
+    if kept is not None:
+        checkpoints.sweep(kept)
+    shutil.rmtree(partial(result), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a worker is asked to do: spec.json, version 1, as the daemon writes it.
+"""What a worker is asked to do: spec.json, version 1, as the daemon writes it. Fields with defaults came later.
 
 Names and types only. What they mean to an engine is `settings`' business; whether hardware can do it, too.
 """
@@ -14,10 +14,13 @@ from .strict import Problems, read
 
 PROTOCOL = 1
 
+RowKind = Literal["chat", "preference", "labelled", "raft", "triplet", "ranking", "vector_pair"]
+EngineName = Literal["trl", "unsloth", "mlx", "axolotl", "torchtune"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetFiles:
-    kind: Literal["chat", "preference"]
+    kind: RowKind
     train: str
     eval: str | None
     rows: int
@@ -31,16 +34,31 @@ class Lora:
     alpha: float
     dropout: float
     trainable_modules: str
+    dora: bool = False
+    rs_lora: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
+    """allow_full: the operator lets a run whose LoRA cannot be applied train every weight instead."""
+
     type: Literal["lora", "qlora", "full"]
     lora: Lora | None
+    allow_full: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EarlyStopping:
+    """patience: evaluations in a row that are not better, by `threshold` at least, than the best one before them."""
+
+    patience: int
+    threshold: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
+    """keep_best: the result is the checkpoint with the lowest loss on held-out rows, not the last step."""
+
     epochs: int
     batch_size: int
     sequence_length: int
@@ -48,6 +66,9 @@ class Schedule:
     checkpoints: int
     evaluations: int
     train_on_inputs: Literal["auto", "enabled", "disabled"]
+    group_by_length: bool = False
+    early_stopping: EarlyStopping | None = None
+    keep_best: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +91,55 @@ class Optimizer:
 class Dpo:
     beta: float
     loss_type: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kto:
+    """Weights of the losses of wanted and of unwanted answers, arXiv 2402.01306, section 4."""
+
+    beta: float
+    desirable_weight: float
+    undesirable_weight: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Embedding:
+    """margin, distance: of the triplet loss. matryoshka: dimensions to be useful by themselves, the whole one left out.
+
+    negatives: how many of a row's are used. k: ranks that count when judging.
+    """
+
+    loss: Literal["multiple_negatives", "triplet"]
+    margin: float
+    distance: Literal["cosine", "euclidean", "manhattan"]
+    matryoshka: tuple[int, ...]
+    negatives: int
+    k: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Projection:
+    """widths: of the layers, the first of what goes in. target_loss: 1 - mean cosine, from which it counts as good."""
+
+    widths: tuple[int, ...]
+    dropout: float
+    target_loss: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wandb:
+    project: str
+    run_name: str | None
+    base_url: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sinks:
+    """Where a run's numbers also go, below the result's folder: nothing here needs a network."""
+
+    jsonl: bool
+    tensorboard: bool
+    wandb: Wandb | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +181,12 @@ class Specification:
     judge: Judge | None
     threads: int | None
     paths: Paths
+    engine: EngineName = "trl"
+    engine_reason: str | None = None
+    kto: Kto | None = None
+    embedding: Embedding | None = None
+    projection: Projection | None = None
+    sinks: Sinks | None = None
 
     @property
     def config_digest(self) -> str:
@@ -128,6 +204,10 @@ class Specification:
                     "dpo": None if self.dpo is None else asdict(self.dpo),
                     "seed": self.seed,
                     "initLayer": self.init_layer,
+                    "engine": self.engine,
+                    "kto": None if self.kto is None else asdict(self.kto),
+                    "embedding": None if self.embedding is None else asdict(self.embedding),
+                    "projection": None if self.projection is None else asdict(self.projection),
                 },
                 sort_keys=True,
             ).encode()
@@ -155,7 +235,15 @@ def _objections(spec: Specification) -> list[str]:
         f"protocol is {spec.protocol}, this worker speaks {PROTOCOL}": spec.protocol != PROTOCOL,
         "method.lora is missing": needs_lora and spec.method.lora is None,
         "method.lora is given for full training": not needs_lora and spec.method.lora is not None,
-        "dpo is missing for preference rows": spec.dataset.kind == "preference" and spec.dpo is None,
+        **{
+            f"{name} is missing for {spec.dataset.kind} rows": spec.dataset.kind == kind and given is None
+            for kind, name, given in (
+                ("preference", "dpo", spec.dpo),
+                ("labelled", "kto", spec.kto),
+                ("triplet", "embedding", spec.embedding),
+                ("vector_pair", "projection", spec.projection),
+            )
+        },
         "schedule.epochs, batchSize, sequenceLength and gradientAccumulation start at 1": min(
             schedule.epochs, schedule.batch_size, schedule.sequence_length, schedule.gradient_accumulation
         )

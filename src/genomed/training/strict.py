@@ -1,11 +1,12 @@
 """Plain JSON into frozen dataclasses: an unknown key, a missing key or another type is a problem, never a guess.
 
-Knows dataclasses whose fields are scalars, literals, tuples of strings, optional values or further dataclasses.
+Knows dataclasses whose fields are scalars, literals, tuples of strings or of whole numbers, optional values or further
+dataclasses. A field with a default may be missing: it came after the first workers, and says nothing there.
 All problems are gathered, each with its path, so that a wrong spec is mended in one go.
 """
 
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -45,8 +46,9 @@ def _value(kind: object, given: object, path: str, problems: list[str]) -> objec
     if origin is Literal:
         return _checked(given, given in get_args(kind), path, f"one of {list(get_args(kind))}", problems)
     if origin is tuple:
-        fits = isinstance(given, list) and all(isinstance(item, str) for item in given)
-        return tuple(given) if fits and isinstance(given, list) else _checked(given, False, path, "strings", problems)
+        item, many = (str, "strings") if get_args(kind)[0] is str else (int, "whole numbers")
+        fits = isinstance(given, list) and all(type(one) is item for one in given)
+        return tuple(given) if fits and isinstance(given, list) else _checked(given, False, path, many, problems)
     if isinstance(kind, type) and is_dataclass(kind):
         return _record(kind, given, path, problems)
     return _scalar(kind, given, path, problems)
@@ -81,12 +83,14 @@ def _record(kind: type, given: object, path: str, problems: list[str]) -> object
     wanted = {wire_name(field.name): field.name for field in fields(kind)}
     prefix = f"{path}." if path else ""
     problems.extend(f"{prefix}{key} is not a known field" for key in given if key not in wanted)
-    problems.extend(f"{prefix}{key} is missing" for key in wanted if key not in given)
+    late = {field.name for field in fields(kind) if field.default is not MISSING}
+    owed = {key for key, name in wanted.items() if name not in late}
+    problems.extend(f"{prefix}{key} is missing" for key in wanted if key in owed and key not in given)
     before = len(problems)
     values = {
         name: _value(hints[name], given[key], f"{prefix}{key}", problems)
         for key, name in wanted.items()
         if key in given
     }
-    complete = len(values) == len(wanted) and len(problems) == before
+    complete = owed <= given.keys() and len(problems) == before
     return kind(**values) if complete else None

@@ -7,21 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import judge, model
-from .checkpoints import Checkpoint
 from .engine import Model, Tokenizer
 from .failures import WorkerFailure
 from .judge import Bench, Preferred
-from .protocol import Progress, Wish
+from .protocol import Progress
 from .rows import ChatRow, PreferenceRow, stop_ids
 from .specification import Specification
-
-
-class Stopped(Exception):
-    """The daemon wished it, and the run is at a place where it can."""
-
-    def __init__(self, wish: Wish, *, step: int, checkpoint: Checkpoint | None) -> None:
-        super().__init__(wish)
-        self.wish, self.step, self.checkpoint = wish, step, checkpoint
 
 
 class Verdicts:

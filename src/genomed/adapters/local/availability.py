@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from genomed.adapters import _parameters
-from genomed.adapters.local.settings import LocalParameters, LocalSettings
+from genomed.adapters.local.parameters import LocalParameters
+from genomed.adapters.local.settings import LocalSettings
 from genomed.adapters.local.trainer_socket import SPAWN, ask_probe, socket_of
 from genomed.adapters.local.worker_process import worker_environment
 from genomed.entities.capabilities import Features, ProviderCapabilities, WarmStart
@@ -21,6 +22,15 @@ from genomed.entities.configuration import Scalar
 from genomed.entities.types import LRSchedulerType, ModelPrecision, OptimizationFeature, RowKind, TrainingMethod
 
 BAD_NEWS_TTL_S = 15.0
+TRAINED = (
+    RowKind.CHAT,
+    RowKind.PREFERENCE,
+    RowKind.LABELLED,
+    RowKind.RAFT,
+    RowKind.TRIPLET,
+    RowKind.RANKING,
+    RowKind.VECTOR_PAIR,
+)
 NEEDED = ("torch", "transformers", "trl", "peft")
 
 
@@ -151,7 +161,7 @@ def capabilities_of(
         supported_optimizations=optimizations(probe),
         supported_precisions=precisions(probe),
         supported_schedulers=tuple(LRSchedulerType),
-        supported_row_kinds=(RowKind.CHAT, RowKind.PREFERENCE),
+        supported_row_kinds=TRAINED,
         custom_parameters=_parameters.definitions(LocalParameters),
         features=Features(
             pause=True,

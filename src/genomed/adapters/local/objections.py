@@ -11,7 +11,8 @@ from genomed.adapters import _parameters
 from genomed.adapters.local import memory
 from genomed.adapters.local.availability import Probe, methods, optimizations, precisions
 from genomed.adapters.local.base_model import ModelFolder
-from genomed.adapters.local.settings import LocalParameters, LocalSettings
+from genomed.adapters.local.parameters import MEANT_FOR, LocalParameters, unused
+from genomed.adapters.local.settings import LocalSettings
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import Problem
 from genomed.entities.facts import DatasetFacts
@@ -148,11 +149,16 @@ def _of_revision(revision: object) -> list[Problem]:
 
 
 def _of_unused_parameters(configuration: JobConfiguration, dataset: DatasetFacts) -> list[Problem]:
-    if dataset.row_kind is RowKind.PREFERENCE:
-        return []
-    given = [name for name in ("dpoBeta", "dpoLossType") if name in configuration.metadata]
-    message = f"only preference rows use it; this dataset holds {dataset.row_kind.value} rows"
-    return [Problem(field=f"metadata.{name}", message=message, remedy="leave it out") for name in given]
+    given = sorted(unused(dataset.row_kind) & configuration.metadata.keys())
+    return [
+        Problem(
+            field=f"metadata.{name}",
+            message=f"only {' and '.join(sorted(MEANT_FOR[name]))} rows use it; this dataset holds "
+            f"{dataset.row_kind.value} rows",
+            remedy="leave it out",
+        )
+        for name in given
+    ]
 
 
 def _of_rows(dataset: DatasetFacts) -> list[Problem]:

@@ -54,6 +54,8 @@ class Step(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", t
     tokens_seen: Count | None = None
     tokens_per_s: float | None = None
     eta_s: float | None = None
+    reward_accuracy: float | None = None
+    reward_margin: float | None = None
 
 
 class Evaluation(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="evaluation"):
@@ -88,10 +90,13 @@ class Judged(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type",
     exact_match: float | None = None
     reward_accuracy: float | None = None
     reward_margin: float | None = None
+    metrics: dict[str, float] = {}
     samples: tuple[Sample, ...] = ()
 
 
 class Finished(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="finished"):
+    """format: of the result; null where the method says it (an older worker)."""
+
     step: Count
     files: dict[str, str]
     total_steps: Count | None = None
@@ -101,6 +106,14 @@ class Finished(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type
     peak_memory_bytes: Count | None = None
     layers_adapted: Count | None = None
     trainable_parameters: Count | None = None
+    format: Literal["peft_lora", "full_model", "projection"] | None = None
+
+
+class Noticed(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="notice"):
+    """What a reader of the job's history should know: a fallback that was taken, a wish that had another effect."""
+
+    code: str
+    message: str
 
 
 class Stopped(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="stopped"):
@@ -116,7 +129,9 @@ class Failed(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type",
 
 
 Ending = Finished | Stopped | Failed
-ProgressLine = Started | Effective | Phase | Step | Evaluation | CheckpointMade | CheckpointRejected | Judged | Ending
+ProgressLine = (
+    Started | Effective | Phase | Step | Evaluation | CheckpointMade | CheckpointRejected | Judged | Noticed | Ending
+)
 
 _decoder: msgspec.json.Decoder[ProgressLine] = msgspec.json.Decoder(ProgressLine)
 

@@ -19,6 +19,7 @@ from genomed.adapters.local.progress_lines import (
     Failed,
     Finished,
     Judged,
+    Noticed,
     Phase,
     ProgressLine,
     Setting,
@@ -133,6 +134,8 @@ class Report:
                 self._is(JobStatus.RUNNING, PHASES.get(told.phase, self.cursor.phase), told.phase)
             case Effective():
                 self._effective.extend(_effective(setting) for setting in told.fields)
+            case Noticed():
+                self._warn(told.code, told.message)
             case Step() | Evaluation() | CheckpointMade() | CheckpointRejected() | Judged():
                 self._measure(told)
             case Finished() | Stopped() | Failed():
@@ -148,6 +151,8 @@ class Report:
                     "learning_rate": told.learning_rate,
                     "grad_norm": told.grad_norm,
                     "tokens_per_s": told.tokens_per_s,
+                    "reward_accuracy": told.reward_accuracy,
+                    "reward_margin": told.reward_margin,
                 }
                 self._points.extend(_points(named, step=told.step, at=told.at))
             case Evaluation():
@@ -221,6 +226,7 @@ def _judgement(told: Judged) -> Judgement:
         exact_match=told.exact_match,
         reward_accuracy=told.reward_accuracy,
         reward_margin=told.reward_margin,
+        metrics=told.metrics,
     )
 
 

@@ -42,7 +42,7 @@ def artifact_of(finished: Finished, folder: AttemptFolder, *, full: bool) -> Art
     paths = (folder.result / name for name in finished.files)
     sizes = [path.lstat().st_size for path in paths if is_plain(path)]
     return Artifact(
-        format="full_model" if full else "peft_lora",
+        format=finished.format or ("full_model" if full else "peft_lora"),
         location=str(folder.result),
         files=finished.files,
         size_bytes=sum(sizes) if len(sizes) == len(finished.files) else None,

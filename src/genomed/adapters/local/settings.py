@@ -1,4 +1,4 @@
-"""The operator's settings of local training, and the parameters that a job may set in its metadata."""
+"""The operator's settings of local training."""
 
 import sys
 from pathlib import Path
@@ -28,6 +28,7 @@ class LocalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     memory_reserve_bytes: what jobs must leave free. stall_after_s: silence after which a worker counts as stalled.
     idle_after_s: how long it may live without any progress until it does, too. hang_after_s: how long a worker may be
     stalled until it is ended and replaced. 0: for ever.
+    allow_full_tuning: a LoRA job whose LoRA cannot be put on the model may train every weight instead, and says so.
     cancel_grace_s: how long a cancelled worker may take to stop by itself. threads: null leaves it to the engine.
     poll_s: how often a running worker is looked at. probe_timeout_s, probe_ttl_s: of the look at the interpreter.
     launch: `spawn` makes workers children of the daemon; `socket:PATH` asks a service manager for each (python and
@@ -49,6 +50,7 @@ class LocalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hang_after_s: Patience = 3600
     cancel_grace_s: Seconds = 60
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    allow_full_tuning: bool = False
     poll_s: Seconds = 0.5
     probe_timeout_s: Seconds = 120
     probe_ttl_s: Seconds = 600
@@ -74,19 +76,3 @@ def settings_from(section: dict[str, object]) -> LocalSettings:
         )
         raise InvalidRequest.of([problem])
     return settings
-
-
-class LocalParameters(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What a job's metadata may set."""
-
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1, description="of shuffling, dropout and fresh LoRA weights")] = 42
-    dpo_beta: Annotated[float, Meta(gt=0, le=10, description="preference rows: pull towards the reference model")] = 0.1
-    dpo_loss_type: Annotated[Literal["sigmoid", "hinge", "ipo"], Meta(description="preference rows: the loss")] = (
-        "sigmoid"
-    )
-    max_new_tokens: Annotated[int, Meta(ge=1, le=4096, description="longest answer when judging")] = 64
-    judge_samples: Annotated[int, Meta(ge=0, le=1000, description="judged answers kept for reading")] = 8
-    threads: Annotated[int, Meta(ge=1, le=1024, description="CPU threads of the worker")] | None = None
-    revision: Annotated[str, Meta(min_length=1, max_length=128, description="of a base model from the hub")] | None = (
-        None
-    )

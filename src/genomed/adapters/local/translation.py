@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from genomed.adapters import _parameters
 from genomed.adapters._accounting import Sent, account, values_of
-from genomed.adapters.local.settings import LocalParameters, LocalSettings
+from genomed.adapters.local.parameters import MEANT_FOR, LocalParameters, unused
+from genomed.adapters.local.settings import LocalSettings
 from genomed.entities.capabilities import Translation
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import InvalidRequest
@@ -16,6 +17,11 @@ from genomed.entities.ports import Submission
 from genomed.entities.types import RowKind
 
 PROTOCOL = 1
+PERCEPTRON = "mlp:"
+"""Begins the name of a base model that is no file: a perceptron trained from nothing, as `mlp:512-1024-512-384`."""
+
+JUDGING = ("maxNewTokens", "judgeSamples", "ranks", "earlyStoppingPatience", "earlyStoppingThreshold", "keepBest")
+
 ASIDE = "aside"
 """Part of the payload that stays with us: what publishing and the memory check need, and a worker does not."""
 
@@ -48,17 +54,20 @@ def _payload(
     precision = configuration.model.precision
     return {
         "protocol": PROTOCOL,
+        "engine": "trl" if parameters.engine == "auto" else parameters.engine,
         "baseModel": configuration.model.base_model,
         "revision": parameters.revision,
         "offline": not settings.allow_hub,
         "dataset": {"kind": dataset.row_kind.value, "rows": dataset.rows, "evalRows": dataset.eval_rows},
-        "method": _method(configuration),
-        "schedule": _schedule(configuration),
+        "method": _method(configuration, parameters, settings),
+        "schedule": _schedule(configuration, parameters),
         "optimizer": _optimizer(configuration),
         "precision": None if precision is None else precision.value,
         "optimizations": [feature.value for feature in configuration.optimizations.enabled],
         "dpo": {"beta": parameters.dpo_beta, "lossType": parameters.dpo_loss_type} if preference else None,
         "seed": parameters.seed,
+        **_of_kind(configuration, dataset, parameters),
+        "sinks": _sinks(configuration, parameters),
         "judge": {"maxNewTokens": parameters.max_new_tokens, "samples": parameters.judge_samples}
         if has_held_out_rows(configuration, dataset)
         else None,
@@ -66,24 +75,82 @@ def _payload(
     }
 
 
-def _method(configuration: JobConfiguration) -> dict[str, object]:
+def _of_kind(configuration: JobConfiguration, dataset: DatasetFacts, parameters: LocalParameters) -> dict[str, object]:
+    """What only one kind of rows is trained with."""
+    match dataset.row_kind:
+        case RowKind.LABELLED:
+            return {
+                "kto": {
+                    "beta": parameters.kto_beta,
+                    "desirableWeight": parameters.kto_desirable_weight,
+                    "undesirableWeight": parameters.kto_undesirable_weight,
+                }
+            }
+        case RowKind.TRIPLET | RowKind.RANKING:
+            return {
+                "embedding": {
+                    "loss": parameters.embedding_loss,
+                    "margin": parameters.triplet_margin,
+                    "distance": parameters.triplet_distance,
+                    "matryoshka": _numbers(parameters.matryoshka_dimensions or "", ","),
+                    "negatives": parameters.negatives_per_row,
+                    "k": parameters.ranks,
+                }
+            }
+        case RowKind.VECTOR_PAIR:
+            widths = configuration.model.base_model.removeprefix(PERCEPTRON)
+            return {
+                "projection": {
+                    "widths": _numbers(widths, "-"),
+                    "dropout": parameters.projection_dropout,
+                    "targetLoss": parameters.projection_target,
+                }
+            }
+        case _:
+            return {}
+
+
+def _numbers(text: str, separator: str) -> list[int]:
+    return [int(number) for number in text.split(separator) if number.isascii() and number.isdecimal()]
+
+
+def _sinks(configuration: JobConfiguration, parameters: LocalParameters) -> dict[str, object] | None:
+    wandb = configuration.integrations.wandb if configuration.integrations else None
+    if not (wandb or parameters.tensorboard or parameters.metrics_jsonl):
+        return None
+    return {
+        "jsonl": parameters.metrics_jsonl,
+        "tensorboard": parameters.tensorboard,
+        "wandb": {"project": wandb.project, "runName": wandb.run_name, "baseUrl": wandb.base_url} if wandb else None,
+    }
+
+
+def _method(configuration: JobConfiguration, parameters: LocalParameters, settings: LocalSettings) -> dict[str, object]:
     lora = configuration.lora
     if lora is None:
         return {"type": configuration.method.type.value, "lora": None}
     return {
         "type": configuration.method.type.value,
+        "allowFull": settings.allow_full_tuning,
         "lora": {
             "rank": lora.rank,
             "alpha": lora.alpha,
             "dropout": lora.dropout,
             "trainableModules": lora.trainable_modules,
+            "dora": parameters.use_dora,
+            "rsLora": parameters.use_rslora,
         },
     }
 
 
-def _schedule(configuration: JobConfiguration) -> dict[str, object]:
-    schedule = configuration.schedule
+def _schedule(configuration: JobConfiguration, parameters: LocalParameters) -> dict[str, object]:
+    schedule, patience = configuration.schedule, parameters.early_stopping_patience
     return {
+        "groupByLength": parameters.group_by_length,
+        "earlyStopping": None
+        if patience is None
+        else {"patience": patience, "threshold": parameters.early_stopping_threshold},
+        "keepBest": parameters.keep_best,
         "epochs": schedule.epochs,
         "batchSize": schedule.batch_size,
         "sequenceLength": schedule.sequence_length,
@@ -137,15 +204,17 @@ def _parameter_exceptions(
     configuration: JobConfiguration, dataset: DatasetFacts, parameters: LocalParameters
 ) -> dict[str, Sent]:
     found: dict[str, Sent] = {}
-    if dataset.row_kind is not RowKind.PREFERENCE:
-        unused = Sent(applicable=False, note="only preference rows are trained so")
-        found |= {"metadata.dpoBeta": unused, "metadata.dpoLossType": unused}
     if not has_held_out_rows(configuration, dataset):
-        unused = Sent(applicable=False, note="without held-out rows nothing is judged")
-        found |= {"metadata.maxNewTokens": unused, "metadata.judgeSamples": unused}
-    if parameters.revision is None:
-        found["metadata.revision"] = Sent(applicable=False)
-    return found
+        unjudged = Sent(applicable=False, note="without held-out rows nothing is judged")
+        found |= {f"metadata.{name}": unjudged for name in JUDGING}
+    for name in unused(dataset.row_kind):
+        kinds = " and ".join(sorted(MEANT_FOR[name]))
+        found[f"metadata.{name}"] = Sent(applicable=False, note=f"only {kinds} rows are trained so")
+    if configuration.lora is None:
+        every = Sent(applicable=False, note="full training adapts every weight")
+        found |= {"metadata.useDora": every, "metadata.useRslora": every}
+    absent = [name for name, value in _parameters.values(parameters).items() if value is None]
+    return {f"metadata.{name}": Sent(applicable=False) for name in absent if name != "threads"} | found
 
 
 def specification(submission: Submission, *, paths: Mapping[str, object]) -> dict[str, object]:
