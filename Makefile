@@ -7,7 +7,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flywheel test crash check bench serve clean constraints
+.PHONY: help demo demo-flywheel demo-embeddings test crash check bench serve clean constraints
 
 # 3.11 first: it is what constraints.txt was tried with. A name on PATH may be a shim that does not run, so each is asked.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell \
@@ -31,6 +31,9 @@ demo: $(READY) ## the main job, visible: capture, trigger, train, judge, adopt (
 
 demo-flywheel: $(READY) ## from Phoenix traces to an adopted layer (a few minutes)
 	@$(BIN)/python examples/flywheel.py
+
+demo-embeddings: $(READY) ## an encoder learns from triplets to find passages (a minute or two)
+	@$(BIN)/python examples/embeddings.py
 
 test: $(READY) ## all tests, WORKERS=2 at a time; make test ARGS="-k journal" for some
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

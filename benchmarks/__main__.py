@@ -12,7 +12,10 @@ from benchmarks import machine
 from benchmarks.processes import ROOT
 from benchmarks.side_by_side import Scope, Table
 
-NAMES = ("appends", "replay", "commands", "ingest", "dataset_import", "startup", "guards", "training")
+NAMES = (
+    "appends", "replay", "commands", "ingest", "dataset_import", "startup", "guards", "training", "choices",
+    "warm_start",
+)  # fmt: skip
 TMPFS = Path("/dev/shm")
 
 READING = """

@@ -17,7 +17,9 @@ from genomed.daemon.provider_table import ProviderTable
 from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.budget import Budget
 from genomed.entities.configured import Configuration
+from genomed.entities.errand_port import ErrandDesk
 from genomed.entities.guards import Guards
+from genomed.entities.inference_port import Inference
 from genomed.entities.recipe_shelf import ModelShelf, RecipePlanner, RecipeShelf
 from genomed.entities.trace import TraceShelf
 from genomed.entities.trigger_rule import TriggerRule
@@ -40,6 +42,8 @@ def capturing_dispatch(
             datasets=datasets,
             maintenance=cast(Maintenance, None),
             activities=activities,
+            errands=cast(ErrandDesk, None),
+            inference=cast(Inference, None),
             recipes=cast(RecipeShelf, None),
             models=cast(ModelShelf, None),
             planner=cast(RecipePlanner, None),

@@ -1,7 +1,8 @@
 """Fine-tuning as TRL's documentation shows it: model, rows, SFTConfig, SFTTrainer, train.
 
 `python plain_trl.py GIVEN.json`, with `model`, `train`, `lora`, `settings` (of SFTConfig) and `steps`, the file in
-which it leaves a line per logged step. Runs by path and knows nothing of genomed.
+which it leaves a line per logged step; optionally `attention`, `dtype` and `vocabulary`, how many tokens the model
+shall know. Runs by path and knows nothing of genomed.
 """
 
 import json
@@ -35,7 +36,8 @@ class Steps(TrainerCallback):
         logs = told["logs"]
         if "loss" in logs:
             line = {"at": time.time(), "step": state.global_step, "tokensSeen": logs["num_tokens"]}
-            self._lines.append({**line, "loss": logs["loss"]})
+            device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+            self._lines.append({**line, "loss": logs["loss"], "deviceBytes": device})
 
     def on_train_end(self, args: Args, state: TrainerState, control: TrainerControl, **_: object) -> None:  # noqa: ARG002
         self._path.write_text("".join(json.dumps(line) + "\n" for line in self._lines), encoding="utf-8")
@@ -46,7 +48,13 @@ def main(given: dict[str, str]) -> None:
     settings, lora = json.loads(given["settings"]), json.loads(given["lora"])
     rows = [json.loads(line) for line in Path(given["train"]).read_text(encoding="utf-8").splitlines()]
     set_seed(settings["seed"])
-    model = AutoModelForCausalLM.from_pretrained(given["model"], dtype=torch.float32, attn_implementation="sdpa")
+    model = AutoModelForCausalLM.from_pretrained(
+        given["model"],
+        dtype=given.get("dtype", "float32"),
+        attn_implementation=given.get("attention", "sdpa"),
+    )
+    if "vocabulary" in given:
+        model.resize_token_embeddings(int(given["vocabulary"]), mean_resizing=False)
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(**settings, assistant_only_loss=True),

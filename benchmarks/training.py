@@ -84,15 +84,14 @@ def _worker(
     here = job / "attempt-1"
     here.mkdir(parents=True)
     path = here / "spec.json"
-    path.write_text(json.dumps(_specification(job, here, model, train, rows)), encoding="utf-8")
+    path.write_text(json.dumps(specification(job, here, model, train, rows)), encoding="utf-8")
     done = ran([sys.executable, str(WORKER), "run", str(path)], cwd=here, log=here / "worker.log", weigh=True)
-    lines = _lines(here / "progress.jsonl")
-    (effective,) = [line for line in lines if line["type"] == "effective"]
-    settings.update(_trl_settings(effective["fields"]))
+    lines = lines_in(here / "progress.jsonl")
+    settings.update(trl_settings([field for line in lines if line["type"] == "effective" for field in line["fields"]]))
     return _sample([line for line in lines if line["type"] == "step"], done, memory)
 
 
-def _specification(job: Path, here: Path, model: Path, train: Path, rows: int) -> Line:
+def specification(job: Path, here: Path, model: Path, train: Path, rows: int) -> Line:
     files = {name: str(here / name) for name in ("control", "worker", "heartbeat", "result")}
     return {
         "protocol": 1,
@@ -142,7 +141,7 @@ WIRE_TO_TRL = {
 }
 
 
-def _trl_settings(effective: list[Line]) -> dict[str, object]:
+def trl_settings(effective: list[Line]) -> dict[str, object]:
     """Every keyword that the worker gave to the trainer, out of its own account."""
     found: dict[str, object] = {}
     for line in effective:
@@ -172,10 +171,10 @@ def _plain(folder: Path, model: Path, train: Path, settings: dict[str, object], 
     path = here / "given.json"
     path.write_text(json.dumps(given), encoding="utf-8")
     done = ran([sys.executable, str(PLAIN), str(path)], cwd=here, log=here / "plain.log", weigh=True)
-    return _sample(_lines(here / "steps.jsonl"), done, memory)
+    return _sample(lines_in(here / "steps.jsonl"), done, memory)
 
 
-def _lines(path: Path) -> list[Line]:
+def lines_in(path: Path) -> list[Line]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 

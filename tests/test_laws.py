@@ -26,6 +26,7 @@ RIMS = (
     "daemon/triggers.py",
     "daemon/courier/deployments.py",
     "daemon/courier/withdrawals.py",
+    "daemon/errands/errands.py",
     "daemon/recipe_engine/rim.py",
     "training/__main__.py",
     "adapters/_plug_ins.py",

@@ -52,7 +52,7 @@ def test_everything_wrong_is_said_at_once(bench: Bench) -> None:
         "hardware": {"gpuType": "H100", "numGPUs": 2},
         "integrations": {
             "wandb": {"project": "p"},
-            "huggingface": {"apiToken": "env:T", "outputRepoName": "r"},
+            "huggingface": {"apiToken": "env:T", "outputRepoName": "two words"},
         },
         "metadata": {"seed": -1, "threads": "two", "dpoBeta": 0.2, "colour": "red"},
     }
@@ -61,14 +61,13 @@ def test_everything_wrong_is_said_at_once(bench: Bench) -> None:
         "datasets.trainingFileId",
         "hardware.gpuType",
         "hardware.numGPUs",
-        "integrations.huggingface",
+        "integrations.huggingface.outputRepoName",
         "integrations.wandb",
         "metadata.colour",
         "metadata.dpoBeta",
         "metadata.seed",
         "metadata.threads",
         "method.loraConfig.trainableModules",
-        "method.type",
         "model.baseModel",
         "model.precision",
         "optimizations.enabled",
@@ -242,7 +241,7 @@ async def test_the_worker_is_told_what_was_translated_and_where_its_files_lie(be
     assert spec.keys() == {
         "protocol", "jobId", "attempt", "submissionKey", "baseModel", "revision", "offline", "dataset", "method",
         "schedule", "optimizer", "precision", "optimizations", "dpo", "seed", "initLayer", "resume", "judge",
-        "threads", "paths", "engine", "sinks",
+        "threads", "paths", "engine", "engineReason", "processes", "sinks",
     }  # fmt: skip
     assert (spec["jobId"], spec["attempt"], spec["resume"], spec["initLayer"], spec["dpo"]) == (
         JOB,

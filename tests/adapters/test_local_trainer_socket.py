@@ -21,6 +21,7 @@ from genomed.adapters.local.attempt_folder import AttemptFolder, attempt_folder
 from genomed.adapters.local.settings import WORKER, settings_from
 from genomed.adapters.local.trainer_socket import TrainerAway, through
 from genomed.adapters.local.worker_process import Start, Workers
+from genomed.entities.errand_port import Errand, RunsErrands
 from genomed.entities.errors import InvalidRequest
 from genomed.entities.ports import Accepted, Deferred
 from genomed.entities.types import TERMINAL, JobStatus
@@ -102,6 +103,26 @@ async def test_a_real_training_runs_in_a_process_that_the_service_manager_starte
         while Workers().alive(worker):
             assert monotonic() < deadline, "the worker has told its end and does not end"
             await anyio.sleep(0.05)
+
+
+@needs_systemd
+@pytest.mark.long
+@pytest.mark.training
+async def test_work_on_a_layer_runs_in_such_a_process_too_and_only_among_errands(house: Path) -> None:
+    with trainer(house) as path:
+        provider = Bench(house, launch=f"socket:{path}").provider()
+        assert isinstance(provider, RunsErrands)
+        await provider.errands.start(Errand(errand_id="errand-1", kind="merge", options={"odd": 1}))
+        pid = json.loads((house / "errands" / "errand-1" / "attempt-1.started.json").read_bytes())["pid"]
+        assert _parent(pid) != os.getpid()
+        with anyio.fail_after(START_S):
+            while True:
+                look = await provider.errands.look("errand-1")
+                if look.state != "running":
+                    break
+                await anyio.sleep(0.05)
+        assert look.error is not None, look
+        assert "the options are wrong" in look.error.message
 
 
 def _parent(pid: int) -> int:

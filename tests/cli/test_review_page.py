@@ -159,3 +159,17 @@ def test_what_there_is_to_say_takes_the_place_of_the_keys() -> None:
         "eve decided already",
         "give reverse",
     ]
+
+
+def test_a_labelled_row_shows_its_label_and_a_raft_row_which_document_answers() -> None:
+    thumb: JsonObject = {
+        "prompt": [{"role": "user", "content": "2+2"}],
+        "completion": [{"role": "assistant", "content": "five"}],
+        "label": False,
+    }
+    told = page(item(RowKind.LABELLED, thumb), Desk(), total=1, told="", columns=80, rows=60, colour=False)
+    assert "completion, not wanted:" in told
+    assert "  five" in told
+    raft: JsonObject = {"question": "When?", "documents": ["Closed.", "At six."], "oracle": 1, "answer": "At six."}
+    told = page(item(RowKind.RAFT, raft), Desk(), total=1, told="", columns=80, rows=60, colour=False)
+    assert {"document 1:", "document 2, which answers it:", "answer:"} <= set(told)

@@ -3,6 +3,7 @@
 from tests.daemon.daemon_rig import Rig
 
 from genomed.entities.experience_events import ExamplesReserved
+from genomed.entities.types import RowKind
 
 
 async def test_a_flush_starts_a_job_with_its_reason_in_the_log(quiet: Rig) -> None:
@@ -54,3 +55,36 @@ async def test_a_key_flushes_once(quiet: Rig) -> None:
     await quiet.captures(12)
     first = await quiet.call("bucket-flush", {"bucketId": bucket_id}, key="f")
     assert await quiet.call("bucket-flush", {"bucketId": bucket_id}, key="f") == first
+
+
+async def marked(rig: Rig, kind: str, count: int, *, start: int) -> None:
+    for one in await rig.captures(count, start=start):
+        await rig.call("capture-feedback", {"interactionId": one["interactionId"], "kind": kind})
+
+
+async def test_a_bucket_of_labelled_rows_takes_poor_answers_too_and_only_what_was_marked(quiet: Rig) -> None:
+    bucket_id = await quiet.rule(rowKind="labelled", minExamples=20)
+    await marked(quiet, "approval", 12, start=0)
+    await marked(quiet, "critique", 9, start=100)
+    await quiet.captures(5, start=200)
+    bucket = await quiet.bucket()
+    assert (bucket["counts"]["usable"], bucket["counts"]["wanted"], bucket["counts"]["unwanted"]) == (21, 12, 9)
+    assert bucket["ready"] is False
+    assert "12 marked up and 9 marked down; 10 of each are the least" in bucket["reason"]
+    await marked(quiet, "critique", 1, start=300)
+    assert (await quiet.bucket())["ready"] is True
+    started = await quiet.call("bucket-flush", {"bucketId": bucket_id})
+    assert (started["examples"], started["rows"] + started["evalRows"]) == (22, 22)
+    assert (await quiet.job(started["jobId"])).row_kind is RowKind.LABELLED
+    [reserved] = await quiet.events(f"bucket/{bucket_id}", ExamplesReserved)
+    assert (reserved.labelled_only, reserved.taking) == (True, "labelled")
+    assert (await quiet.bucket())["counts"]["usable"] == 0
+    await quiet.rule(rowKind="chat")
+    assert (await quiet.bucket())["counts"]["usable"] == 5, "what nobody marked still waits"
+
+
+async def test_answers_that_are_all_marked_alike_teach_no_labelled_rows(quiet: Rig) -> None:
+    bucket_id = await quiet.rule(rowKind="labelled")
+    await marked(quiet, "critique", 12, start=0)
+    error = await quiet.refused("bucket-flush", {"bucketId": bucket_id})
+    assert (error.kind, "are not wanted; labelled rows teach by both" in error.message) == ("conflict", True)

@@ -100,7 +100,7 @@ async def test_counts_and_rule_are_in_wire_names(quiet: Rig) -> None:
     await quiet.capture(1)
     bucket = await quiet.bucket()
     expected = {"usable", "highQuality", "unusable", "oldestUs", "throughPosition", "approved", "paired"}
-    expected |= {"heldBack", "quarantined"}
+    expected |= {"heldBack", "quarantined", "wanted", "unwanted"}
     assert set(bucket["counts"]) == expected
     assert {"minExamples", "highQualityAbove", "maxWaitS", "rowKind"} <= set(bucket["rule"])
     assert bucket["ruleIsDefault"] is True

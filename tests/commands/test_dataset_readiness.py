@@ -1,5 +1,6 @@
 """dataset-readiness says which method there is enough for, what is missing, and what the trigger does: they agree."""
 
+import json
 from pathlib import Path
 
 from tests.daemon.daemon_rig import Json, Rig, running
@@ -34,7 +35,7 @@ async def test_a_persona_that_did_nothing_has_everything_to_do(quiet: Rig) -> No
     told = await ready(quiet)
     assert (told["method"], told["ready"], told["confidence"], told["rowKind"]) == ("insufficient", False, 1.0, None)
     assert (len(told["missing"]), told["triggers"]) == (3, [])
-    assert told["targets"] == {"pairs": 20, "approved": 50, "triplets": 100}
+    assert told["targets"] == {"pairs": 20, "approved": 50, "triplets": 100, "labelled": 50, "eachLabel": 10}
     assert set(told["recipes"]) <= set(RecipeTable().names()), "only recipes that are here are named"
 
 
@@ -84,7 +85,24 @@ async def test_what_was_rejected_unjudged_or_said_twice_does_not_count(quiet: Ri
         "sessions": 1,
         "forgotten": 0,
         "withheld": 0,
+        "wanted": 0,
+        "unwanted": 1,
     }
+
+
+async def test_kto_is_looked_at_only_where_it_is_asked_for_and_wants_answers_of_both_labels(quiet: Rig) -> None:
+    await approved(quiet, 6)
+    for one in await quiet.captures(2):
+        await quiet.call("capture-feedback", {"interactionId": one["interactionId"], "kind": "critique"})
+    both = (await quiet.capture(500))["interactionId"]
+    await quiet.call("capture-feedback", {"interactionId": both, "kind": "approval"})
+    await quiet.call("capture-feedback", {"interactionId": both, "kind": "critique"})
+    assert "kto" not in {one["method"] for one in (await ready(quiet))["progress"]}
+    told = await ready(quiet, method="kto", targets={"labelled": 8, "eachLabel": 3})
+    assert (told["method"], told["counts"]["wanted"], told["counts"]["unwanted"]) == ("insufficient", 6, 2)
+    assert "6 marked up and 2 marked down of 8 in all, 3 of each at least" in told["missing"][0]
+    told = await ready(quiet, method="kto", targets={"labelled": 8, "eachLabel": 2})
+    assert (told["method"], told["ready"], told["rowKind"]) == ("kto", True, "labelled")
 
 
 async def test_a_domain_or_base_model_narrows_what_is_counted(quiet: Rig) -> None:
@@ -163,3 +181,26 @@ async def test_it_is_asked_of_a_persona_or_of_a_draft(quiet: Rig) -> None:
     error = await quiet.refused("dataset-readiness", {"draftId": "dr-1", "domain": "sums", "baseModel": "tiny"})
     assert [problem.field for problem in error.details] == ["domain", "baseModel"]
     assert (await quiet.refused("dataset-readiness", {"draftId": "dr-nowhere"})).kind == "not_found"
+
+
+async def test_a_draft_of_labelled_rows_counts_both_labels_of_its_file_and_of_its_interactions(
+    quiet: Rig, tmp_path: Path
+) -> None:
+    file = tmp_path / "thumbs.jsonl"
+    rows = [{"prompt": f"{n}?", "completion": f"It is {n}.", "label": n % 3 == 0} for n in range(6)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    await approved(quiet, 3)
+    made = await quiet.call("dataset-create", {"name": "thumbs", "personaId": "ada", "rowKind": "labelled"})
+    draft = {"draftId": made["draftId"]}
+    await quiet.call("dataset-import", draft | {"path": str(file)})
+    await quiet.call("dataset-attach", draft | {"method": "labelled"})
+    told = await quiet.call("dataset-readiness", draft | {"targets": {"labelled": 9, "eachLabel": 4}})
+    assert (told["method"], told["counts"]["wanted"], told["counts"]["unwanted"]) == ("kto", 5, 4)
+    frozen = await quiet.call("dataset-freeze", draft)
+    stats = (await quiet.call("dataset-stats", {"datasetId": frozen["datasetId"]}))["stats"]
+    assert (stats["rows"] + stats["evalRows"], stats["wanted"]) == (9, 5)
+    again = tmp_path / "again.jsonl"
+    exported = await quiet.call(
+        "dataset-export", {"datasetId": frozen["datasetId"], "path": str(again), "format": "trl_kto"}
+    )
+    assert exported["rows"] == stats["rows"]

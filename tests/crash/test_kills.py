@@ -17,6 +17,7 @@ from genomed.daemon.courier.staging import Staging
 from genomed.daemon.datasets.store import DatasetStore
 from genomed.daemon.failpoints import (
     DATASET_CALLS,
+    ERRAND_CALLS,
     MODEL_CALLS,
     PROVIDER_CALLS,
     RECIPE_CALLS,
@@ -35,6 +36,7 @@ from genomed.daemon.provider_table import ProviderTable
 from genomed.daemon.recipe_engine.folder import RecipeFolder
 from genomed.daemon.recipe_engine.models import ModelTable
 from genomed.entities.dataset_port import DatasetFolder
+from genomed.entities.errand_port import ErrandRunner
 from genomed.entities.ports import Provider, Serving, Uploads
 
 pytestmark = [pytest.mark.crash]
@@ -45,11 +47,12 @@ READS = {
     Serving: {"hourly_usd"},
     DatasetFolder: {
         *("rehearse", "examine", "preview", "lineage", "find_row", "diff", "stats", "check"),
-        *("rows_from", "rows_there", "whole", "folders"),
+        *("rows_from", "rows_there", "whole", "folders", "labels_of_draft"),
     },
     RecipeFolder: {"templates", "planned", "first_items", "find"},
     Staging: {"has"},
     ModelClient: {"close"},
+    ErrandRunner: {"look"},
 }
 """What leaves nothing behind, neither on the disk nor at somebody else's: no failpoint."""
 
@@ -101,6 +104,7 @@ def test_without_the_variables_the_daemon_is_made_of_its_plain_parts(tmp_path: P
         (RecipeFolder, RECIPE_CALLS),
         (Staging, STAGING_CALLS),
         (ModelClient, MODEL_CALLS),
+        (ErrandRunner, ERRAND_CALLS),
     ],
 )
 def test_every_call_that_acts_is_a_failpoint(port: type, calls: tuple[str, ...]) -> None:

@@ -36,6 +36,8 @@ EXAMPLES: dict[str, JsonObject] = {
     "trl_preference": {"prompt": [SALT[0]], "chosen": [SALT[1]], "rejected": [said("assistant", "A kilo.")]},
     "trl_preference_text": {"prompt": "Salt?", "chosen": "A pinch.", "rejected": "A kilo."},
     "trl_preference_implicit": {"chosen": SALT, "rejected": [SALT[0], said("assistant", "A kilo.")]},
+    "trl_kto": {"prompt": [SALT[0]], "completion": [said("assistant", "A kilo.")], "label": False},
+    "trl_kto_text": {"prompt": "Salt?", "completion": "A pinch.", "label": True},
     "prompt_completion": {"prompt": "Salt?", "completion": "A pinch."},
     "alpaca": {
         "instruction": "Season it.",

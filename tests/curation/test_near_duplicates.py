@@ -21,8 +21,10 @@ from genomed.curation.cleaning.near_duplicates import (
 )
 from genomed.entities.rows import (
     ChatRow,
+    LabelledRow,
     Message,
     PreferenceRow,
+    RaftRow,
     RankingRow,
     RecordRow,
     Row,
@@ -107,6 +109,8 @@ def test_every_kind_of_row_has_its_parts() -> None:
     turn = (Message(role="user", content="q"),)
     answer = (Message(role="assistant", content="a"),)
     assert parts(PreferenceRow(prompt=turn, chosen=answer, rejected=turn)) == ("q", "a", "q")
+    assert parts(LabelledRow(prompt=turn, completion=answer, label=False)) == ("q", "a", "False")
+    assert parts(RaftRow(question="q", documents=("d", "e"), answer="a")) == ("q", "d\ne", "a")
     assert parts(TripletRow(anchor="a", positive="p", negatives=("n", "m"))) == ("a", "p", "n\nm")
     assert parts(RankingRow(query="q", document="d", label=0.5)) == ("q", "d", "0.500")
     assert parts(RecordRow(task="t", data={"b": 1, "a": "x"})) == ("t", '{"a":"x","b":1}')

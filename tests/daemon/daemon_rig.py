@@ -244,6 +244,8 @@ async def running(
             tasks.start_soon(parts.courier.run)
             tasks.start_soon(parts.deployments.run)
             tasks.start_soon(parts.withdrawals.run)
+            tasks.start_soon(parts.errands.run)
+            tasks.start_soon(parts.prunings.run)
         if forgetter:
             tasks.start_soon(parts.forgetter.run)
         if triggers:

@@ -6,8 +6,10 @@ from genomed.entities.json_value import JsonObject
 from genomed.entities.rows import (
     ChatRow,
     FunctionCall,
+    LabelledRow,
     Message,
     PreferenceRow,
+    RaftRow,
     RankingRow,
     RecordRow,
     Row,
@@ -108,10 +110,27 @@ def triplets(draw: st.DrawFn) -> TripletRow:
     return TripletRow(anchor=draw(TEXTS), positive=positive, negatives=tuple(negatives), scores=scores)
 
 
+@st.composite
+def labelled(draw: st.DrawFn) -> LabelledRow:
+    asked = (Message(role="user", content=draw(TEXTS)),) if draw(st.booleans()) else draw(conversations())
+    answer = Message(role="assistant", content=draw(TEXTS))
+    return LabelledRow(prompt=asked, completion=(answer,), label=draw(st.booleans()))
+
+
+@st.composite
+def rafts(draw: st.DrawFn) -> RaftRow:
+    documents = draw(st.lists(TEXTS, min_size=1, max_size=3).map(tuple))
+    oracle = draw(st.none() | st.integers(0, len(documents) - 1))
+    quoted = "" if oracle is None else f" <quote>{documents[oracle]}</quote>"
+    return RaftRow(question=draw(TEXTS), documents=documents, oracle=oracle, answer=f"{draw(TEXTS)}{quoted}")
+
+
 RANKINGS = st.builds(RankingRow, query=TEXTS, document=TEXTS, label=SHARES)
 VECTORS = st.lists(NUMBERS, min_size=1, max_size=4).map(tuple)
 VECTOR_PAIRS = st.builds(VectorPairRow, input=VECTORS, target=VECTORS, text=st.none() | TEXTS)
 RECORDS = st.builds(RecordRow, task=TEXTS, data=OBJECTS.filter(bool)) | st.builds(
     RecordRow, task=st.just("text"), data=st.fixed_dictionaries({"text": TEXTS})
 )
-ROWS: st.SearchStrategy[Row] = PLAIN_CHATS | chats() | preferences() | triplets() | RANKINGS | VECTOR_PAIRS | RECORDS
+ROWS: st.SearchStrategy[Row] = (
+    PLAIN_CHATS | chats() | preferences() | labelled() | rafts() | triplets() | RANKINGS | VECTOR_PAIRS | RECORDS
+)

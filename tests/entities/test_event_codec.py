@@ -51,6 +51,7 @@ def test_a_type_begins_with_the_kind_of_its_stream() -> None:
         "recipe_item",
         "forget",
         "self_task",
+        "errand",
         "trace",
         "consent",
         "guard",

@@ -7,7 +7,7 @@ from genomed.entities.errors import InvalidRequest
 from genomed.entities.json_value import JsonObject
 from genomed.entities.review import body_of, fields_of, read_body, row_of
 from genomed.entities.review_correction import corrected
-from genomed.entities.rows import ChatRow, FunctionCall, Message, PreferenceRow, Row, ToolCall
+from genomed.entities.rows import ChatRow, FunctionCall, LabelledRow, Message, PreferenceRow, RaftRow, Row, ToolCall
 
 
 def answered(row: Row, wanted: str | JsonObject) -> Row | None:
@@ -24,6 +24,23 @@ def test_the_better_answer_of_a_preference_row_can_be_given_alone() -> None:
     row = answered(ROWS[1], "four")
     assert isinstance(row, PreferenceRow)
     assert (row.chosen[0].content, row.rejected[0].content) == ("four", "5")
+
+
+def test_the_answer_of_a_raft_row_can_be_given_alone_and_must_quote_what_is_shown() -> None:
+    raft = RaftRow(question="When?", documents=("It opens at six.",), oracle=0, answer="Late.")
+    row = answered(raft, "<quote>at six</quote>")
+    assert isinstance(row, RaftRow)
+    assert (row.answer, row.documents) == ("<quote>at six</quote>", raft.documents)
+    with pytest.raises(InvalidRequest, match="stands in none"):
+        answered(raft, "<quote>at ten</quote>")
+
+
+def test_a_labelled_row_is_corrected_whole_as_its_label_goes_with_its_words() -> None:
+    row = LabelledRow(
+        prompt=(Message(role="user", content="2+2"),), completion=(Message(role="assistant", content="5"),), label=False
+    )
+    with pytest.raises(InvalidRequest, match="no single answer"):
+        answered(row, "4")
 
 
 def test_a_correction_that_makes_both_answers_equal_is_refused() -> None:

@@ -9,8 +9,10 @@ from genomed.entities.row_fitness import unfit
 from genomed.entities.rows import (
     ChatRow,
     FunctionCall,
+    LabelledRow,
     Message,
     PreferenceRow,
+    RaftRow,
     RankingRow,
     RecordRow,
     Row,
@@ -235,12 +237,44 @@ def test_tools_without_a_sound_description_are_named(
         (RecordRow(task="", data={}), [("task", "is empty"), ("data", "is empty")]),
         (
             PreferenceRow(prompt=turns("user:q"), chosen=(turn("quiet:a"),), rejected=turns("assistant:b")),
-            [("chosen[0].weight", "says nothing in a preference: only the answer counts")],
+            [("chosen[0].weight", "says nothing here: only the answer counts")],
+        ),
+        (
+            LabelledRow(prompt=turns("assistant:q"), completion=turns("assistant: "), label=True),
+            [
+                ("completion[0].content", "is empty"),
+                ("prompt[0].role", "is 'assistant' where 'user' belongs"),
+                ("prompt", "must end with a turn of 'user'"),
+            ],
+        ),
+        (
+            LabelledRow(prompt=turns("user:q"), completion=turns("assistant:a", "user:b"), label=False),
+            [("completion", "must be exactly one assistant turn")],
+        ),
+        (
+            RaftRow(question=" ", documents=("d", ""), oracle=2, answer="<quote>e</quote>"),
+            [
+                ("question", "is empty"),
+                ("documents[1]", "is empty"),
+                ("oracle", "is 2, and there are 2 documents, counted from 0"),
+                ("answer", "quotes what stands in none of its documents"),
+            ],
+        ),
+        (RaftRow(question="q", documents=(), answer="a"), [("documents", "is empty")]),
+        (
+            RaftRow(question="q", documents=("a b",), oracle=0, answer="##begin_quote##a c##end_quote##"),
+            [("answer", "quotes what stands in none of its documents")],
         ),
     ],
 )
 def test_everything_unfit_about_the_other_kinds_is_named(row: Row, found: list[tuple[str, str]]) -> None:
     assert named(row) == found
+
+
+def test_an_answer_may_quote_any_document_that_is_shown_and_need_not_quote() -> None:
+    for answer in ("It is b.", "<quote>b c</quote>, so b.", "##begin_quote## e ##end_quote## then <quote>a</quote>"):
+        assert unfit(RaftRow(question="q", documents=("a b c", "d e"), oracle=0, answer=answer)) == []
+    assert unfit(RaftRow(question="q", documents=("a",), answer="From memory.")) == []
 
 
 def test_a_pair_without_negatives_is_fit_as_others_of_its_batch_serve() -> None:

@@ -13,7 +13,7 @@ from tests.recipes.rig import ScriptedModel, planned, produced, reasons
 from genomed.entities.errors import InvalidRequest
 from genomed.entities.recipe_port import Candidate, WorkItem
 from genomed.entities.row_fitness import unfit
-from genomed.entities.rows import ChatRow, RecordRow
+from genomed.entities.rows import ChatRow, RaftRow, RecordRow
 from genomed.entities.types import RowKind
 from genomed.recipes._passages import folded
 from genomed.recipes.raft import RECIPE, Params
@@ -199,3 +199,18 @@ def test_it_compiles_into_a_chat_that_can_be_trained_on(item: WorkItem) -> None:
     assert chat.messages[-1].text == answer(item)
     with pytest.raises(InvalidRequest):
         RECIPE.compile(row, RowKind.TRIPLET, PARAMS)
+
+
+@pytest.mark.parametrize("item", [SHOWN, HIDDEN])
+def test_it_compiles_into_a_row_that_says_which_document_answers_and_quotes_only_what_is_shown(item: WorkItem) -> None:
+    [raft] = RECIPE.compile(candidate(item).row, RowKind.RAFT, PARAMS)
+    assert isinstance(raft, RaftRow)
+    assert unfit(raft) == []
+    assert (raft.question, list(raft.documents)) == (item.data["question"], documents(item))
+    if item.data["oracle_shown"]:
+        assert raft.oracle is not None
+        assert raft.documents[raft.oracle] == item.data["oracle"]
+        assert raft.answer == answer(item)
+    else:
+        assert raft.oracle is None
+        assert raft.answer == answer(item).replace("<quote>", "").replace("</quote>", "")

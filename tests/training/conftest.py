@@ -27,6 +27,7 @@ class Job:
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder, self.model, self.attempt = folder, model, 0
+        self.python = sys.executable
 
     @property
     def checkpoints(self) -> Path:
@@ -90,6 +91,7 @@ class Job:
             "precision": None,
             "optimizations": [],
             "dpo": {"beta": 0.1, "lossType": "sigmoid"},
+            "kto": {"beta": 0.1, "desirableWeight": 1.0, "undesirableWeight": 1.0},
             "seed": 42,
             "initLayer": None,
             "resume": False,
@@ -102,7 +104,7 @@ class Job:
             },
         }
         for key, value in changes.items():
-            spec[key] = merged(spec[key], value)
+            spec[key] = merged(spec.get(key), value)
         return spec
 
     def start(self, spec: Mapping[str, object]) -> "subprocess.Popen[bytes]":
@@ -110,7 +112,7 @@ class Job:
         path.write_text(json.dumps(spec), encoding="utf-8")
         with (self.here / "worker.log").open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, str(WORKER), "run", str(path)],
+                [self.python, str(WORKER), "run", str(path)],
                 cwd=self.here,
                 stdout=log,
                 stderr=log,
@@ -203,6 +205,39 @@ def make_preference_rows(count: int, seed: int = 1) -> list[Json]:
         }
         for at, lesson in enumerate(lessons(count, seed))
     ]
+
+
+def make_labelled_rows(count: int, seed: int = 1) -> list[Json]:
+    """Half of the answers are as wanted, the others as the base model writes them."""
+    return [
+        {
+            "id": row["id"],
+            "prompt": row["prompt"],
+            "completion": row["chosen" if at % 2 else "rejected"],
+            "label": bool(at % 2),
+        }
+        for at, row in enumerate(make_preference_rows(count, seed))
+    ]
+
+
+def make_raft_rows(count: int, seed: int = 1) -> list[Json]:
+    """Which of two tickets is somebody's: the answer quotes it. Every fifth row does not show it."""
+    from genomed.training.tiny_task import lessons
+
+    tickets = lessons(2 * count, seed)
+    made: list[Json] = []
+    for at in range(count):
+        mine, other = tickets[2 * at], tickets[2 * at + 1]
+        oracle = None if at % 5 == 4 else at % 2
+        shown = [other.prompt, other.prompt]
+        if oracle is not None:
+            shown[oracle] = mine.prompt
+        answer = f"Answer: {mine.wanted}"
+        quoted = answer if oracle is None else f"<quote>{mine.prompt}</quote>\n{answer}"
+        made.append(
+            {"id": f"row-{at}", "question": mine.prompt, "documents": shown, "oracle": oracle, "answer": quoted}
+        )
+    return made
 
 
 def weights(folder: Path) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from genomed.training.checkpoints import COMMIT, Checkpoint, Run, clear, commit, newest, prune
+from genomed.training.checkpoints import COMMIT, Checkpoint, Run, clear, commit, newest, of_step, prune
 from genomed.training.failures import WorkerFailure
 
 RUN = Run("data", "configuration")
@@ -93,3 +93,18 @@ def test_pruning_keeps_the_newest_and_clearing_keeps_none(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-100", "checkpoint-20", "notes"]
     clear(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+def test_pruning_spares_the_best_checkpoint(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 4):
+        committed(tmp_path, step)
+    prune(tmp_path, keep=1, spare=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-4"]
+
+
+def test_a_checkpoint_is_found_by_its_step_as_long_as_it_verifies(tmp_path: Path) -> None:
+    made = committed(tmp_path, 2)
+    assert of_step(tmp_path, 2, RUN) == made
+    assert of_step(tmp_path, 3, RUN) is None
+    (made.path / "adapter_model.safetensors").write_bytes(b"other")
+    assert of_step(tmp_path, 2, RUN) is None

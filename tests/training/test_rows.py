@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from genomed.training.engine import Tokenizer
 from genomed.training.failures import WorkerFailure
+from genomed.training.kto import prepare_labelled, read_labelled
 from genomed.training.rows import (
     IGNORED,
     ChatRow,
@@ -150,3 +151,46 @@ def test_a_preference_row_needs_both_sides(tmp_path: Path) -> None:
     path.write_text(json.dumps({"id": "1", "prompt": message, "chosen": message}))
     with pytest.raises(WorkerFailure, match="rejected"):
         read_preferences(path)
+
+
+def rated(**changes: object) -> dict[str, object]:
+    prompt, answer = TALK[1:2], TALK[2:3]
+    return {"id": "1", "prompt": prompt, "completion": answer, "label": True, **changes}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"label": 1}, "label is neither true nor false"),
+        ({"completion": []}, "completion is no list of messages"),
+        ({"completion": [{**TALK[2], "weight": 0}]}, "compared whole"),
+        ({"completion": [{"role": "assistant", "tool_calls": [{}]}]}, "with tools are not trained here"),
+    ],
+)
+def test_a_labelled_row_that_is_none_is_named_by_file_and_line(
+    tmp_path: Path, wrong: dict[str, object], told: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(rated()) + "\n" + json.dumps(rated(**wrong)) + "\n", encoding="utf-8")
+    with pytest.raises(WorkerFailure, match=f"rows.jsonl:2: .*{told}"):
+        read_labelled(path)
+
+
+def test_labelled_rows_are_trained_in_an_order_of_the_seed_and_a_prompt_too_long_is_left_out(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [rated(id=str(at), label=at % 2 == 0) for at in range(20)]
+    rows.append(rated(prompt=[{"role": "user", "content": "long " * 200}]))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    read = read_labelled(path)
+    first, again = (prepare_labelled(tokenizer, read, length=100, batch=4, seed=5) for _ in range(2))
+    assert first == again
+    assert (len(first.rows), first.dropped, first.notes) == (20, 1, [])
+    assert [row["label"] for row in first.rows] != [row["label"] for row in read[:20]]
+    assert [row["label"] for row in prepare_labelled(tokenizer, read, length=100, batch=4).rows] == [
+        row["label"] for row in read[:20]
+    ]
+    wanted, lonely = prepare_labelled(tokenizer, read[:1], length=100, batch=4).notes
+    assert wanted == "every answer is wanted"
+    assert lonely.startswith("the last row of an epoch has no neighbour")

@@ -10,7 +10,7 @@ from genomed.training.failures import WorkerFailure
 from genomed.training.hardware import Device, Hardware
 from genomed.training.learning_rate import curve, warmup_steps
 from genomed.training.optimizations import NAMES, features
-from genomed.training.settings import Settings, derive, precision, spread, total_steps
+from genomed.training.settings import Settings, derive, grouped, precision, spread, total_steps
 from genomed.training.specification import (
     DatasetFiles,
     Dpo,
@@ -239,6 +239,45 @@ def test_a_dropout_that_was_asked_for_is_not_switched_off_by_a_preference_run(dr
     assert (trainer["disable_dropout"], trainer["beta"], trainer["loss_type"]) == (disabled, 0.2, ["ipo"])
 
 
+LABELLED = replace(
+    SPEC,
+    dataset=replace(SPEC.dataset, kind="labelled"),
+    kto=Kto(beta=0.2, desirable_weight=1.0, undesirable_weight=1.5),
+)
+
+
+def test_labelled_rows_keep_their_order_and_carry_their_weights_to_the_trainer() -> None:
+    trainer = derived(LABELLED).trainer
+    assert trainer["train_sampling_strategy"] == "sequential"
+    assert (trainer["loss_type"], trainer["beta"], trainer["desirable_weight"]) == ("kto", 0.2, 1.0)
+    assert trainer["undesirable_weight"] == 1.5
+    told = {field.field: (field.asked, field.sent) for field in derived(LABELLED).effective}
+    assert told["kto.undesirableWeight"] == (1.5, 1.5)
+    assert "dpo.beta" not in told
+
+
+def test_a_single_labelled_row_in_a_batch_has_no_neighbour_and_is_refused() -> None:
+    with pytest.raises(WorkerFailure, match="from two in a batch"):
+        derived(replace(LABELLED, schedule=replace(SPEC.schedule, batch_size=1)))
+
+
+def test_raft_rows_are_trained_as_conversations() -> None:
+    raft = replace(SPEC, dataset=replace(SPEC.dataset, kind="raft"))
+    assert derived(raft).trainer == derived().trainer
+    assert derived(replace(raft, optimizations=("flash_attention", "sequence_packing")), GPU).trainer["packing"] is True
+
+
+def test_rows_are_grouped_by_what_lies_between_two_optimizer_steps_and_not_where_their_order_is_fixed() -> None:
+    schedule = replace(SPEC.schedule, batch_size=4, gradient_accumulation=3, group_by_length=True)
+    wished = replace(SPEC, schedule=schedule)
+    assert (grouped(SPEC), grouped(wished)) == (None, 12)
+    assert grouped(replace(wished, dataset=replace(SPEC.dataset, kind="preference"))) == 12
+    with pytest.raises(WorkerFailure, match="fixed neighbours"):
+        grouped(replace(wished, dataset=replace(SPEC.dataset, kind="labelled")))
+    with pytest.raises(WorkerFailure, match="one length already"):
+        grouped(replace(wished, optimizations=("flash_attention", "sequence_packing")))
+
+
 IRRELEVANT = {
     "protocol",
     "engine_reason",
@@ -282,7 +321,7 @@ def test_whatever_decides_the_weights_decides_the_digest(changed: dict[str, obje
 def test_every_field_of_a_specification_was_thought_of_for_the_digest() -> None:
     deciding = {
         "base_model", "revision", "method", "schedule", "optimizer", "precision",
-        "optimizations", "dpo", "seed", "init_layer", "engine", "kto", "embedding", "projection",
+        "optimizations", "dpo", "seed", "init_layer", "engine", "kto", "embedding", "projection", "processes",
     }  # fmt: skip
     assert {field.name for field in fields(Specification)} == deciding | IRRELEVANT
     assert replace(SPEC, attempt=2, resume=True, threads=4).config_digest == SPEC.config_digest

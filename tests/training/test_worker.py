@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from genomed.adapters.local.progress_file import Line as Told
+from genomed.adapters.local.progress_report import Cursor, Report
+
 from .conftest import PATIENCE_S, Job, Json, make_chat_rows, make_preference_rows, weights
 
 pytestmark = pytest.mark.training
@@ -67,7 +70,8 @@ def test_a_lora_run_lowers_the_loss_and_tells_everything_in_order(job: Job) -> N
 
 def test_every_wish_of_the_specification_is_accounted_for(job: Job) -> None:
     job.run(job.spec(make_chat_rows(4), optimizations=["gradient_checkpointing", "dynamic_padding"]))
-    (effective,) = job.of("effective")
+    (engine, effective) = job.of("effective")
+    assert [field["field"] for field in engine["fields"]] == ["engine"]  # type: ignore[attr-defined]
     told = {field["field"]: field for field in effective["fields"]}  # type: ignore[attr-defined]
     wished = {
         "method.type", "method.loraConfig.rank", "method.loraConfig.alpha", "method.loraConfig.dropout",
@@ -169,7 +173,7 @@ def test_a_preference_run_goes_on_from_a_layer_and_survives_a_pause_unchanged(jo
     wishes: Json = {
         "initLayer": str(first.result),
         "judge": {**JUDGE, "baselineLayer": str(first.result)},
-        "schedule": {"epochs": 3, "batchSize": 2, "evaluations": 1},
+        "schedule": {"epochs": 3, "batchSize": 2, "evaluations": 1, "groupByLength": True},
     }
     whole = copied(job, "whole")
     whole.run(whole.spec(rows[:10], rows[10:], "preference", **wishes))
@@ -185,6 +189,7 @@ def test_a_preference_run_goes_on_from_a_layer_and_survives_a_pause_unchanged(jo
     assert job.of("started")[0]["resumedFromStep"] not in (None, 0)
     assert weights(job.result) == weights(whole.result)
     assert not any("ref" in name for name in weights(job.result))
+    assert [path for path in job.result.iterdir() if path.is_dir()] == []
 
 
 def test_a_new_layer_learns_preferences_against_the_plain_model(job: Job) -> None:
@@ -194,6 +199,17 @@ def test_a_new_layer_learns_preferences_against_the_plain_model(job: Job) -> Non
     assert baseline["rewardMargin"] == 0
     assert candidate["rewardAccuracy"] == 1
     assert candidate["loss"] == pytest.approx(job.of("evaluation")[-1]["evalLoss"], rel=1e-3)
+    first, *_, last = job.of("step")
+    assert first["rewardMargin"] == 0  # no copy of the model: the reference is the model with its layer switched off
+    assert float(str(last["rewardMargin"])) > 0
+    assert float(str(last["rewardAccuracy"])) == 1
+    report = Report(Cursor())
+    told = (job.here / "progress.jsonl").read_bytes().splitlines()
+    report.take([Told(offset=at, data=line) for at, line in enumerate(told)], next_offset=len(told))
+    points = {(point.name, point.step): point.value for point in report.snapshot().points}
+    ended = int(str(last["step"]))
+    assert points["reward_accuracy", ended] == last["rewardAccuracy"]
+    assert points["reward_margin", ended] == last["rewardMargin"]
 
 
 def test_a_layer_that_cannot_be_applied_fails_the_run(job: Job) -> None:

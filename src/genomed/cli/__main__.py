@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from genomed import __version__
-from genomed.cli import completion, guide
+from genomed.cli import completion, guide, pieces
 from genomed.cli.arguments import Json
 from genomed.cli.failures import PROGRAM, ExitCode, Usage, exit_code, report
 from genomed.cli.job_ids import with_whole_job_id
@@ -26,7 +26,18 @@ from genomed.cli.parsing import (
 )
 from genomed.cli.render import coloured, ids, render, say, width
 from genomed.cli.transport import Wire, read_private
-from genomed.cli.verbs import COMPLETION, EVENTS_TAIL, HELP, JOB_WAIT, JOB_WATCH, REVIEW, SYSTEMD_INSTALL, OwnVerb, verb
+from genomed.cli.verbs import (
+    COMPLETION,
+    ENGINE_INSTALL,
+    EVENTS_TAIL,
+    HELP,
+    JOB_WAIT,
+    JOB_WATCH,
+    REVIEW,
+    SYSTEMD_INSTALL,
+    OwnVerb,
+    verb,
+)
 from genomed.cli.watch import tail, watch
 from genomed.commands.context import CommandModule
 from genomed.entities.errors import GenomeError
@@ -76,7 +87,10 @@ def _command(module: CommandModule, rest: Sequence[str]) -> ExitCode:
     params = command_params(module, found, known, loose)
     wire = _wire(asked)
     params = with_whole_job_id(wire, params)
-    reply = wire.call(module.NAME, params, key=asked.idempotency_key, changes=module.ROLE is not Role.READ)
+    if pieces.comes_in_pieces(module) and not (asked.as_json or asked.quiet):
+        reply = pieces.told(wire, module, params)
+    else:
+        reply = wire.call(module.NAME, params, key=asked.idempotency_key, changes=module.ROLE is not Role.READ)
     next_page = "--cursor" if any(option.path == ("cursor",) for option in found) else "--after"
     return _shown(reply, asked, next_page)
 
@@ -124,6 +138,8 @@ def _own(chosen: OwnVerb, rest: Sequence[str]) -> ExitCode:
         return ExitCode.OK
     if chosen is SYSTEMD_INSTALL:
         return _systemd_install(parser, rest)
+    if chosen is ENGINE_INSTALL:
+        return _engine_install(parser, rest)
     assert chosen is HELP
     return _help(rest, parser)
 
@@ -140,6 +156,14 @@ def _systemd_install(parser: Parser, rest: Sequence[str]) -> ExitCode:
     add_options(parser)
     known, _ = parser.read(rest, takes=0)
     return install(wish_of(known), os.environ)
+
+
+def _engine_install(parser: Parser, rest: Sequence[str]) -> ExitCode:
+    from genomed.cli.engine_install import add_options, install, wish_of  # noqa: PLC0415 - needed once in an engine's life
+
+    add_options(parser)
+    known, words = parser.read(rest, takes=1)
+    return install(wish_of(known, words, os.environ))
 
 
 def _help(rest: Sequence[str], parser: Parser) -> ExitCode:

@@ -23,9 +23,16 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "ruleIsDefault", "reason",
     ),
     "layers": (
-        "layerId", "personaId", "domain", "baseModel", "active", "simulated", "verdict.metric", "verdict.lift", "jobId",
-        "publishedUs",
+        "layerId", "version", "personaId", "domain", "baseModel", "active", "simulated", "verdict.metric",
+        "verdict.lift", "jobId", "publishedUs",
     ),
+    "family": ("layerId", "parentLayerId", "version", "active", "adopted", "gone", "publishedUs"),
+    "errands": (
+        "errandId", "kind", "state", "personaId", "attempt", "phase", "done", "total", "trouble", "sizeBytes",
+        "requestedUs", "endedUs", "error.message",
+    ),
+    "going": ("layerId", "personaId", "domain", "files", "freeableBytes", "bytesFreed", "publishedUs"),
+    "staying": ("layerId", "reason"),
     "activeLayers": (
         "layerId", "personaId", "domain", "baseModel", "simulated", "verdict.metric", "verdict.lift", "publishedUs",
     ),

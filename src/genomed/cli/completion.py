@@ -5,12 +5,23 @@ from dataclasses import dataclass
 
 from genomed.cli.failures import PROGRAM, Usage
 from genomed.cli.parsing import GLOBAL_SWITCHES, GLOBAL_WITH_VALUE, command_options
-from genomed.cli.verbs import COMPLETION, EVENTS_TAIL, SYSTEMD_INSTALL, OwnVerb, Verb, every_verb, summary_of, words_of
+from genomed.cli.verbs import (
+    COMPLETION,
+    ENGINE_INSTALL,
+    EVENTS_TAIL,
+    SYSTEMD_INSTALL,
+    OwnVerb,
+    Verb,
+    every_verb,
+    summary_of,
+    words_of,
+)
 
 SHELLS = ("bash", "zsh", "fish")
 EVERYWHERE = ("--help", *GLOBAL_SWITCHES[:2], *GLOBAL_WITH_VALUE)
 OWN_FLAGS: dict[OwnVerb, tuple[str, ...]] = {
     EVENTS_TAIL: ("--after", "--pattern"),
+    ENGINE_INSTALL: ("--python", "--data", "--torch", "--print", "--yes"),
     SYSTEMD_INSTALL: ("--user", "--dry-run", "--yes", "--prefix", "--program", "--trainer-python"),
 }
 

@@ -3,6 +3,7 @@
 from genomed.cli.failures import PROGRAM
 from genomed.cli.verbs import (
     COMPLETION,
+    ENGINE_INSTALL,
     EVENTS_TAIL,
     HELP,
     JOB_WAIT,
@@ -22,6 +23,7 @@ OWN_USAGE: dict[OwnVerb, str] = {
     REVIEW: " [BATCH_ID | DRAFT_ID]",
     COMPLETION: " bash|zsh|fish",
     SYSTEMD_INSTALL: " [--user] [--dry-run] [--yes]",
+    ENGINE_INSTALL: " trl|unsloth|mlx|axolotl|torchtune [--python PATH] [--print] [--yes]",
     HELP: " [COMMAND]",
 }
 

@@ -89,6 +89,11 @@ def _row(kind: RowKind, row: JsonObject, columns: int) -> Lines:
             return _turns(row.get("messages"), columns) + _tools(row)
         case RowKind.PREFERENCE:
             return [*_turns(row.get("prompt"), columns), *_answers(row, columns), *_tools(row)]
+        case RowKind.LABELLED:
+            head = "completion, wanted:" if row.get("label") else "completion, not wanted:"
+            return [*_turns(row.get("prompt"), columns), "", head, *_said(row, "completion", columns)]
+        case RowKind.RAFT:
+            return _raft(row, columns)
         case RowKind.RECORD:
             return [*wrapped(f"{row.get('task')}:", columns), *wrapped(_json(row.get("data")), columns)]
         case _:
@@ -117,6 +122,14 @@ def _answers(row: JsonObject, columns: int) -> Lines:
     left += [""] * (longest - len(left))
     right += [""] * (longest - len(right))
     return [f"{padded(one, half)} | {other}".rstrip() for one, other in zip(left, right, strict=True)]
+
+
+def _raft(row: JsonObject, columns: int) -> Lines:
+    documents, lines = row.get("documents"), ["question:", *_indented(str(row.get("question")), columns)]
+    for place, text in enumerate(documents if isinstance(documents, list | tuple) else ()):
+        oracle = ", which answers it" if place == row.get("oracle") else ""
+        lines += ["", f"document {place + 1}{oracle}:", *_indented(str(text), columns)]
+    return [*lines, "", "answer:", *_indented(str(row.get("answer")), columns)]
 
 
 def _said(row: JsonObject, name: str, columns: int) -> Lines:

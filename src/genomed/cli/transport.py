@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from genomed.cli.failures import AnswerLost, Unreachable
 from genomed.entities.errors import GenomeError
-from genomed.entities.wire import Frame, Frames, Reply, read_reply
+from genomed.entities.wire import Frame, Frames, Reply, last_of, read_reply
 
 CONNECT_TIMEOUT_S = 5.0
 REPLY_TIMEOUT_S = 300.0
@@ -81,6 +81,28 @@ class Wire:
             except (OSError, http.client.HTTPException) as error:
                 raise AnswerLost(_reason(error), key=key) from error
         return read_reply(response.status, body)
+
+    def pieces(self, name: str, params: Mapping[str, object]) -> Generator[Frame, None, Reply]:
+        """Carry out a command whose result comes in pieces: each frame as it comes; the reply is what it returns.
+
+        Raises the GenomeError that the daemon answers, AnswerLost when it fell silent.
+        """
+        headers = self._authorization | {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        with closing(_UnixConnection(self.path, timeout_s=self._timeout_s)) as connection:
+            try:
+                connection.request("POST", f"/{name}", json.dumps({**params, "stream": True}).encode(), headers)
+                response = connection.getresponse()
+                if response.status != http.client.OK:
+                    return read_reply(response.status, response.read())
+                cutter = Frames()
+                while portion := response.read1(PORTION_BYTES):
+                    for frame in cutter.feed(portion):
+                        if (reply := last_of(frame)) is not None:
+                            return reply
+                        yield frame
+            except (OSError, http.client.HTTPException) as error:
+                raise AnswerLost(_reason(error), key=None) from error
+        raise AnswerLost("the daemon broke off", key=None)
 
     def frames(
         self, *, after: int | None, patterns: Sequence[str] = (), stream: str | None = None, follow: bool

@@ -28,8 +28,9 @@ EVENTS_TAIL = OwnVerb(("events", "tail"), "Follow the log, or a part of it.")
 REVIEW = OwnVerb(("review",), "Go through the rows that wait for approval, one key each.")
 COMPLETION = OwnVerb(("completion",), "Print the completion script of a shell.")
 SYSTEMD_INSTALL = OwnVerb(("systemd", "install"), "Show what would change in systemd's units, and install them.")
+ENGINE_INSTALL = OwnVerb(("engine", "install"), "Build an engine's own environment: the commands first, then the work.")
 HELP = OwnVerb(("help",), "Explain a command, or list them all.")
-OWN_VERBS = (JOB_WATCH, JOB_WAIT, EVENTS_TAIL, REVIEW, COMPLETION, SYSTEMD_INSTALL, HELP)
+OWN_VERBS = (JOB_WATCH, JOB_WAIT, EVENTS_TAIL, REVIEW, COMPLETION, SYSTEMD_INSTALL, ENGINE_INSTALL, HELP)
 
 Verb = OwnVerb | CommandModule
 

@@ -14,20 +14,21 @@ import msgspec
 from msgspec import Struct
 
 from genomed.client import feed
-from genomed.client.command import Command, said, waits_s
-from genomed.client.connection import Connection, read_private
+from genomed.client.command import Command, Piecewise, said, waits_s
+from genomed.client.connection import LOST, Connection, read_private
 from genomed.commands import bucket_status, capture_feedback, capture_interaction, job_status
 from genomed.entities.checking import convert
 from genomed.entities.configuration import Scalar
-from genomed.entities.errors import MalformedResponse
+from genomed.entities.errors import MalformedResponse, Transient
 from genomed.entities.json_value import JsonObject
 from genomed.entities.locations import bearer_token, socket_path
 from genomed.entities.rows import Message
 from genomed.entities.types import TERMINAL, FeedbackKind, Role
-from genomed.entities.wire import Health, ToldEvent
+from genomed.entities.wire import Frames, Health, ToldEvent, last_of
 
 P = TypeVar("P", bound=Struct)
 R = TypeVar("R", bound=Struct)
+Q = TypeVar("Q", bound=Struct)
 
 JOB_ENDINGS = ("job.succeeded", "job.failed", "job.cancelled")
 
@@ -76,6 +77,29 @@ class Client:
             return msgspec.json.decode(reply.result, type=command.Result)
         except msgspec.ValidationError as error:
             raise MalformedResponse(f"{command.NAME} answered what this client cannot read: {error}") from error
+
+    async def pieces(self, command: Piecewise[P, R, Q], params: P) -> AsyncGenerator[Q | R]:
+        """The pieces of a result as they come, and the whole of it as the last. Leaving it early ends the work.
+
+        async with aclosing(genome.pieces(infer, infer.Params(layer_id=..., prompt=...))) as told:
+
+        Asked once: an answer that breaks off raises Transient, and nothing of it is kept.
+        """
+        given = {**said(params), "stream": True}
+        convert(given, command.Params)
+        frames = Frames()
+        try:
+            async with self._connection.answer(command.NAME, msgspec.json.encode(given)) as portions:
+                async for portion in portions:
+                    for frame in frames.feed(portion):
+                        reply = last_of(frame)
+                        if reply is not None:
+                            yield msgspec.json.decode(reply.result, type=command.Result)
+                            return
+                        yield msgspec.json.decode(frame.data, type=command.Piece)
+        except LOST as error:
+            raise Transient(f"the answer broke off: {str(error) or type(error).__name__}") from error
+        raise Transient("the answer broke off")
 
     async def capture(  # noqa: PLR0913 - the fields of the command, by name
         self,

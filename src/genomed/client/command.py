@@ -12,6 +12,7 @@ from genomed.entities.types import Role
 
 P_co = TypeVar("P_co", bound=Struct, covariant=True)
 R_co = TypeVar("R_co", bound=Struct, covariant=True)
+Q_co = TypeVar("Q_co", bound=Struct, covariant=True)
 
 
 class Command(Protocol[P_co, R_co]):
@@ -28,6 +29,13 @@ class Command(Protocol[P_co, R_co]):
 
     @property
     def Result(self) -> type[R_co]: ...  # noqa: N802 - same
+
+
+class Piecewise(Command[P_co, R_co], Protocol[P_co, R_co, Q_co]):
+    """A command whose result comes in pieces to those who ask for them."""
+
+    @property
+    def Piece(self) -> type[Q_co]: ...  # noqa: N802 - same
 
 
 def said(params: Struct) -> dict[str, object]:

@@ -96,6 +96,18 @@ class Connection:
                 read_reply(response.status, await response.read())
             yield response.content.iter_any()
 
+    @asynccontextmanager
+    async def answer(self, name: str, params: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes of an answer in pieces, as they come. Raises the GenomeError that the daemon answers at once, and
+        one of LOST when the connection ends badly.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE_S, sock_read=SILENCE_S)
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        async with self._open.post(f"/{name}", data=params, headers=headers, timeout=timeout) as response:
+            if response.status != 200:
+                read_reply(response.status, await response.read())
+            yield response.content.iter_any()
+
     @property
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -22,6 +22,7 @@ class Example(Struct, frozen=True, kw_only=True):
     captured_us: int
     quality: float | None
     paired: bool
+    thumb: bool | None
     provenance: Provenance
 
 
@@ -42,22 +43,24 @@ class Choice(Struct, frozen=True, kw_only=True):
             through_position=max((one.position for one in self.chosen), default=0),
             approved=len(judged),
             paired=sum(one.paired for one in self.chosen),
+            wanted=sum(one.thumb is True for one in self.chosen),
+            unwanted=sum(one.thumb is False for one in self.chosen),
             held_back=sum(one.examples for one in self.effects),
             quarantined=quarantined,
         )
 
 
 _WAITING = """
-SELECT interaction_id, position, captured_us, quality, paired, sources, own FROM examples
-WHERE bucket_id = ?1 AND state = 'pending' AND usable AND (paired OR NOT ?3) ORDER BY position LIMIT ?2
+SELECT interaction_id, position, captured_us, quality, paired, sources, own, thumb FROM examples
+WHERE bucket_id = ?1 AND state = 'pending'
+  AND CASE ?3 WHEN 'labelled' THEN thumb IS NOT NULL WHEN 'paired' THEN usable AND paired ELSE usable END
+ORDER BY position LIMIT ?2
 """
 
 
-async def choice_of(
-    context: Context, bucket_id: str, own: Guarding, *, limit: int, paired_only: bool = False
-) -> Choice:
-    """limit: examples at most."""
-    rows = await context.log.query(_WAITING, (bucket_id, max(limit, CANDIDATES), int(paired_only)))
+async def choice_of(context: Context, bucket_id: str, own: Guarding, *, limit: int, taking: str = "usable") -> Choice:
+    """limit: examples at most. taking: as reservations call it."""
+    rows = await context.log.query(_WAITING, (bucket_id, max(limit, CANDIDATES), taking))
     examples = [_example(row) for row in rows]
     scope = Scope(taken=own.taken, limit=limit)
     chosen = admitted([one.provenance for one in examples], own.guards, scope)
@@ -79,13 +82,14 @@ def own_words(own: Guarding, *, told_by_anybody: int, told_by_agents: int) -> in
 
 
 def _example(row: tuple[SqlValue, ...]) -> Example:
-    interaction_id, position, captured_us, quality, paired, sources, own = row
+    interaction_id, position, captured_us, quality, paired, sources, own, thumb = row
     return Example(
         interaction_id=as_text(interaction_id),
         position=as_int(position),
         captured_us=as_int(captured_us),
         quality=quality if isinstance(quality, float) else None,
         paired=bool(paired),
+        thumb=None if thumb is None else bool(thumb),
         provenance=Provenance(
             origin=as_text(interaction_id),
             sources=msgspec.json.decode(as_text(sources), type=tuple[str, ...]),

@@ -11,7 +11,7 @@ from genomed.entities.errors import NotFound
 from genomed.entities.facts import BucketKey
 from genomed.entities.guard_book import next_day_us
 from genomed.entities.guards import Tightened, tightened
-from genomed.entities.readiness import FEWEST_EXAMPLES, ExampleCounts, Readiness, ReadinessCode, readiness
+from genomed.entities.readiness import FEWEST_EXAMPLES, ExampleCounts, Readiness, ReadinessCode, readiness, taking_of
 from genomed.entities.row_guards import GuardEffect, nobody_judged
 from genomed.entities.trigger_rule import TriggerRule
 
@@ -35,17 +35,22 @@ class BucketState(Struct, frozen=True, kw_only=True):
 
 _COUNTS = """
 SELECT
-  coalesce(sum(usable), 0),
-  coalesce(sum(usable AND quality > ?), 0),
-  coalesce(sum(NOT usable AND withheld = 0), 0),
-  min(CASE WHEN usable THEN captured_us END),
-  coalesce(max(CASE WHEN usable THEN position END), 0),
-  coalesce(sum(usable AND quality IS NOT NULL), 0),
-  coalesce(sum(usable AND paired), 0),
+  coalesce(sum(taken), 0),
+  coalesce(sum(taken AND quality > ?1), 0),
+  coalesce(sum(NOT taken AND withheld = 0), 0),
+  min(CASE WHEN taken THEN captured_us END),
+  coalesce(max(CASE WHEN taken THEN position END), 0),
+  coalesce(sum(taken AND quality IS NOT NULL), 0),
+  coalesce(sum(taken AND paired), 0),
   coalesce(sum(withheld = 1), 0),
-  coalesce(sum(usable AND own > 0), 0),
-  coalesce(sum(usable AND own > 1), 0)
-FROM examples WHERE bucket_id = ? AND state = 'pending'
+  coalesce(sum(taken AND own > 0), 0),
+  coalesce(sum(taken AND own > 1), 0),
+  coalesce(sum(taken AND thumb = 1), 0),
+  coalesce(sum(taken AND thumb = 0), 0)
+FROM (
+  SELECT *, iif(?3 = 'labelled', thumb IS NOT NULL, usable) AS taken FROM examples
+  WHERE bucket_id = ?2 AND state = 'pending'
+)
 """
 
 
@@ -115,8 +120,9 @@ async def _counted(
     context: Context, bucket_id: str, rule: TriggerRule, own: Guarding
 ) -> tuple[ExampleCounts, ExampleCounts, tuple[GuardEffect, ...]]:
     """Without guards, with them, and what they hold back. Examples are looked at one by one only where one could."""
-    [row] = await context.log.query(_COUNTS, (rule.high_quality_above, bucket_id))
-    usable, high, unusable, oldest, position, approved, paired, withheld, theirs, agents = row
+    taking = taking_of(rule)
+    [row] = await context.log.query(_COUNTS, (rule.high_quality_above, bucket_id, taking))
+    usable, high, unusable, oldest, position, approved, paired, withheld, theirs, agents, wanted, unwanted = row
     every = ExampleCounts(
         usable=as_int(usable),
         high_quality=as_int(high),
@@ -126,6 +132,8 @@ async def _counted(
         approved=as_int(approved),
         paired=as_int(paired),
         quarantined=as_int(withheld),
+        wanted=as_int(wanted),
+        unwanted=as_int(unwanted),
     )
     if not bites(own, told_by_anybody=as_int(theirs), told_by_agents=as_int(agents)):
         return every, every, ()
@@ -133,7 +141,7 @@ async def _counted(
     if judged == 0 and not own.guards.quotas:  # a flood that nobody judged is not read row by row at every look
         choice = Choice(chosen=(), effects=nobody_judged(every.usable, own.guards).effects)
     else:
-        choice = await choice_of(context, bucket_id, own, limit=rule.max_examples)
+        choice = await choice_of(context, bucket_id, own, limit=rule.max_examples, taking=taking)
     counts = choice.counts(
         high_quality_above=rule.high_quality_above, unusable=every.unusable, quarantined=every.quarantined
     )

@@ -15,8 +15,10 @@ from genomed.entities.budget import Budget
 from genomed.entities.configured import Configuration
 from genomed.entities.dataset_port import DatasetFolder
 from genomed.entities.envelope import Blob, Envelope, Head, Write
+from genomed.entities.errand_port import ErrandDesk
 from genomed.entities.errors import NotFound
 from genomed.entities.guards import Guards
+from genomed.entities.inference_port import Inference
 from genomed.entities.job import Job
 from genomed.entities.journal_port import Loaded, SqlValue
 from genomed.entities.log_report import BackupMade, VerifyReport
@@ -29,6 +31,18 @@ from genomed.entities.trigger_rule import TriggerRule
 from genomed.entities.types import Role
 
 AbsolutePath = Annotated[str, Meta(pattern=r"^/[^\x00]*$", max_length=4096)]
+
+Tell = Callable[[Struct], Awaitable[None]]
+"""To whoever asked, through whichever door. Waits for a slow reader; raises CallerGone when nobody listens."""
+
+
+class CallerGone(Exception):
+    """Whoever asked went away before the result was whole: nobody needs it, and nobody hears of it."""
+
+
+async def unheard(_: Struct) -> None:
+    """The way of pieces where the caller takes none."""
+
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -151,13 +165,15 @@ class Context:
     waiting: run of a recipe -> which of its models does not answer now; null where it waits for none.
     guards: what the operator lets no agent lower.
     job_secrets: references that jobs may name, for integrations. given: the params as they came over the wire, before
-    defaults.
+    defaults. inference: models and layers that answer on this machine. tell: takes the pieces of a result that comes in
+    pieces.
     """
 
     log: LogReader
     providers: Providers
     datasets: DatasetFolder
     maintenance: Maintenance
+    errands: ErrandDesk
     activities: Activities
     presets: Presets
     recipes: RecipeShelf
@@ -178,6 +194,8 @@ class Context:
     configuration: Configuration
     catalogue: Callable[[], Sequence["CommandModule"]]
     given: dict[str, object]
+    inference: Inference
+    tell: Tell = unheard
 
 
 class CommandModule(Protocol):

@@ -3,6 +3,8 @@
 The choice comes from the function that triggers ask, over what a persona did or what a draft holds.
 """
 
+from typing import Literal
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -27,6 +29,7 @@ from genomed.entities.method_choice import (
 from genomed.entities.method_choice import Method as Training
 from genomed.entities.readiness import ReadinessCode
 from genomed.entities.row_guards import GuardEffect
+from genomed.entities.rows import LabelledRow
 from genomed.entities.trigger_rule import MethodRule
 from genomed.entities.types import ReviewState, Role, RowKind
 
@@ -35,18 +38,26 @@ SUMMARY = "Show which training method there is enough experience for, and what i
 ROLE = Role.READ
 
 
+Wanted = Literal["dpo", "sft", "embedding", "kto"]
+
+
 class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Of a persona (domain, baseModel: only that), or of a draft. targets: from where a method is worth its while."""
+    """Of a persona (domain, baseModel: only that), or of a draft. targets: from where a method is worth its while.
+
+    method: only whether there is enough for this one; kto is looked at only so, or of a draft of labelled rows.
+    """
 
     persona_id: PersonaName | None = None
     domain: Name | None = None
     base_model: Name | None = None
     draft_id: Name | None = None
     targets: MethodTargets = MethodTargets()
+    method: Wanted | None = None
 
 
 class Counts(Struct, frozen=True, kw_only=True, rename="camel"):
-    """approved, pairs, triplets: rows there would be. The others: interactions; zero of a draft.
+    """approved, pairs, triplets: rows there would be; wanted, unwanted: those of kto, as far as the log knows without
+    reading words. The others: interactions; zero of a draft.
 
     unjudged ones would teach too, if somebody judged them, or if a draft asks for them. withheld: in quarantine, or
     discarded out of it.
@@ -62,6 +73,8 @@ class Counts(Struct, frozen=True, kw_only=True, rename="camel"):
     sessions: int = 0
     forgotten: int = 0
     withheld: int = 0
+    wanted: int = 0
+    unwanted: int = 0
 
 
 class TriggerView(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -113,8 +126,9 @@ async def run(params: Params, context: Context) -> Result:
     persona_id = params.persona_id or ""
     counts = await _of_persona(context, params, persona_id, as_of)
     ids = await bucket_ids(context, persona_id=persona_id, domain=params.domain, base_model=params.base_model)
+    among = ORDER if params.method is None else (Training(params.method),)
     triggers = tuple([_trigger(await bucket_state(context, one)) for one in ids])
-    return _result(params, counts, triggers, as_of, _choice(context, counts, params.targets, ORDER))
+    return _result(params, counts, triggers, as_of, _choice(context, counts, params.targets, among))
 
 
 _METHODS = {kind: method for method, kind in ROW_KIND_OF.items()}
@@ -126,7 +140,7 @@ def _objections(params: Params) -> list[Problem]:
         return [Problem(field="personaId", message=told)]
     if params.draft_id is None:
         return []
-    given = (("domain", params.domain), ("baseModel", params.base_model))
+    given = (("domain", params.domain), ("baseModel", params.base_model), ("method", params.method))
     return [Problem(field=name, message="belongs to personaId") for name, one in given if one is not None]
 
 
@@ -149,7 +163,13 @@ def _result(
 
 
 def _choice(context: Context, counts: Counts, targets: MethodTargets, among: tuple[Training, ...]) -> MethodChoice:
-    found = MethodCounts(approved=counts.approved, pairs=counts.pairs, triplets=counts.triplets)
+    found = MethodCounts(
+        approved=counts.approved,
+        pairs=counts.pairs,
+        triplets=counts.triplets,
+        wanted=counts.wanted,
+        unwanted=counts.unwanted,
+    )
     return choose_method(found, targets=targets, among=among, recipes=_recipes(context))
 
 
@@ -158,7 +178,7 @@ def _recipes(context: Context) -> dict[Training, tuple[str, ...]]:
     here = context.recipes.names()
     makers: dict[Training, tuple[str, ...]] = {}
     for method, kind in ROW_KIND_OF.items():
-        known = [name for name in RECIPES_FOR[method] if name in here]
+        known = [name for name in RECIPES_FOR.get(method, ()) if name in here]
         others = [name for name in here if kind in context.recipes.get(name).output]
         makers[method] = tuple(dict.fromkeys([*known, *others]))
     return makers
@@ -193,7 +213,9 @@ SELECT
   coalesce(sum(results_judged > 0 AND NOT forgotten), 0),
   count(DISTINCT CASE WHEN NOT searched AND NOT forgotten THEN session_id END),
   coalesce(sum(forgotten), 0),
-  coalesce(sum(withheld AND NOT forgotten), 0)
+  coalesce(sum(withheld AND NOT forgotten), 0),
+  coalesce(sum(thumb = 1), 0),
+  coalesce(sum(thumb = 0), 0)
 FROM interactions
 WHERE persona_id = ?1 AND (?2 IS NULL OR domain = ?2) AND (?3 IS NULL OR base_model = ?3)
 """
@@ -203,7 +225,7 @@ async def _of_persona(context: Context, params: Params, persona_id: str, as_of: 
     """Everything the persona did, whether or not something learned from it already."""
     rows = await context.log.query(_COUNTS, (persona_id, params.domain, params.base_model))
     every, approved, pairs, rejected, unjudged, searches, judged, *rest = map(as_int, rows[0])
-    sessions, forgotten, withheld = rest
+    sessions, forgotten, withheld, wanted, unwanted = rest
     triplets = await _triplets(context, params, persona_id, as_of) if judged else 0
     return Counts(
         approved=approved,
@@ -216,6 +238,8 @@ async def _of_persona(context: Context, params: Params, persona_id: str, as_of: 
         sessions=sessions,
         forgotten=forgotten,
         withheld=withheld,
+        wanted=wanted,
+        unwanted=unwanted,
     )
 
 
@@ -232,6 +256,9 @@ async def _of_draft(context: Context, draft_id: str) -> tuple[Counts, tuple[Trai
     if method is None:
         told = f"a draft of {draft.row_kind} rows has no method of its own: recipes compile them into rows that have"
         raise InvalidRequest.of([Problem(field="draftId", message=told)])
+    if method is Training.KTO:
+        wanted, unwanted = await _labels(context, draft_id, draft)
+        return Counts(approved=0, pairs=0, triplets=0, wanted=wanted, unwanted=unwanted), (method,)
     rows = sum(one.rows for one in draft.segments) + await _approved_items(context, draft)
     for attached in draft.interactions:
         rows += len((await lessons_of_interactions(context, persona_id=draft.persona_id, attached=attached)).lessons)
@@ -243,6 +270,16 @@ async def _of_draft(context: Context, draft_id: str) -> tuple[Counts, tuple[Trai
             return replace(nothing, triplets=rows), (method,)
         case _:
             return replace(nothing, approved=rows), (method,)
+
+
+async def _labels(context: Context, draft_id: str, draft: Draft) -> tuple[int, int]:
+    """No recipe makes labelled rows, so there are none to be reviewed."""
+    wanted, unwanted = await context.datasets.labels_of_draft(draft_id, tuple(one.sha256 for one in draft.segments))
+    for attached in draft.interactions:
+        made = await lessons_of_interactions(context, persona_id=draft.persona_id, attached=attached)
+        labels = [one.row.label for one in made.lessons if isinstance(one.row, LabelledRow)]
+        wanted, unwanted = wanted + labels.count(True), unwanted + labels.count(False)
+    return wanted, unwanted
 
 
 async def _approved_items(context: Context, draft: Draft) -> int:

@@ -21,6 +21,7 @@ KIND_OF: dict[Method, RowKind] = {
     Method.SFT: RowKind.CHAT,
     Method.SESSIONS: RowKind.CHAT,
     Method.PREFERENCE: RowKind.PREFERENCE,
+    Method.LABELLED: RowKind.LABELLED,
     Method.TRIPLETS: RowKind.TRIPLET,
 }
 """What each way of converting interactions gives."""

@@ -216,6 +216,8 @@ async def why_not_warm(
     if parent_layer_id is None:
         return "no layer is active there to go on from"
     layer, _ = await load_as(context, f"layer/{parent_layer_id}", Layer, what=f"layer {parent_layer_id}")
+    if layer.imported is not None:
+        return f"layer {parent_layer_id} was imported: nothing here says how it was trained"
     job, _ = await load_job(context, layer.published.job_id)
     able = await context.providers.get(provider_name).capabilities()
     return _out_of_reach(layer, able) or cannot_continue(job.configuration, configuration)

@@ -44,7 +44,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         )
     base_model = params.base_model or _only_base_model(genome, params.domain)
     before = await _layers_before(context, genome, params.domain, base_model)
-    withdrawn = frozenset(name for name, (layer, _) in before.items() if layer.withdrawal is not None)
+    withdrawn = frozenset(name for name, (layer, _) in before.items() if layer.gone)
     event = roll_back(genome, params.domain, base_model, reason=params.reason, withdrawn=withdrawn)
     result = Result(layer_id=event.layer_id, restored_layer_id=event.restored_layer_id, generation=generation + 1)
     back = event.restored_layer_id

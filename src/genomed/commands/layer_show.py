@@ -4,10 +4,12 @@ import msgspec
 from msgspec import Struct
 
 from genomed.commands.context import Context, load_as
+from genomed.commands.layer_lineage import Relative, family, lineage, version_of
 from genomed.entities.configuration import Name
 from genomed.entities.deployment_events import LayerCompared
 from genomed.entities.facts import Artifact, Verdict
-from genomed.entities.layer import Genome, Layer, Withdrawal
+from genomed.entities.layer import Genome, Layer, Pruning, Withdrawal
+from genomed.entities.layer_keeping_events import LayerImported
 from genomed.entities.types import Role, RowKind
 
 NAME = "genome/layer-show"
@@ -25,10 +27,12 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 class LayerView(Struct, frozen=True, kw_only=True, rename="camel"):
     """path: a plain PEFT folder for artifact.format peft_lora. active: in use by its persona now.
 
-    withdrawn: deleted at its provider, or to be.
+    version: which one it is of its persona, domain and base model, from 1. jobId, datasetId: null of an imported one.
+    withdrawn: deleted at its provider, or to be. pruned: its files here are gone, or go. imported: from where.
     """
 
     layer_id: str
+    version: int
     persona_id: str
     domain: str
     base_model: str
@@ -36,8 +40,8 @@ class LayerView(Struct, frozen=True, kw_only=True, rename="camel"):
     path: str
     provider: str
     simulated: bool
-    job_id: str
-    dataset_id: str
+    job_id: str | None
+    dataset_id: str | None
     row_kind: RowKind
     parent_layer_id: str | None
     artifact: Artifact
@@ -45,6 +49,8 @@ class LayerView(Struct, frozen=True, kw_only=True, rename="camel"):
     verdict: Verdict | None
     published_us: int
     withdrawn: Withdrawal | None
+    pruned: Pruning | None
+    imported: LayerImported | None
 
 
 class ComparisonView(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -61,10 +67,14 @@ class ComparisonView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
-    """lineage: this layer and its parents, newest first. answers: null where none were asked for, or were erased."""
+    """lineage: this layer and its parents, newest first. family: what they and it led to, the oldest first.
+
+    answers: null where none were asked for, or were erased.
+    """
 
     layer: LayerView
     lineage: tuple[str, ...]
+    family: tuple[Relative, ...]
     compared: ComparisonView | None
     answers: dict[str, object] | None
 
@@ -72,9 +82,11 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 async def run(params: Params, context: Context) -> Result:
     """Raises NotFound."""
     layer, _ = await load_as(context, f"layer/{params.layer_id}", Layer, what=f"layer {params.layer_id}")
+    ancestors = await lineage(context, params.layer_id)
     return Result(
         layer=await layer_view(context, params.layer_id, layer),
-        lineage=await _lineage(context, params.layer_id),
+        lineage=ancestors,
+        family=await family(context, layer.published, root=ancestors[-1]),
         compared=_comparison(layer.compared) if layer.compared else None,
         answers=await _answers(context, layer.compared) if params.answers and layer.compared else None,
     )
@@ -104,6 +116,7 @@ async def layer_view(context: Context, layer_id: str, layer: Layer) -> LayerView
     active = isinstance(genome, Genome) and genome.active(facts.domain, facts.base_model) == layer_id
     return LayerView(
         layer_id=layer_id,
+        version=await version_of(context, layer_id, facts),
         persona_id=facts.persona_id,
         domain=facts.domain,
         base_model=facts.base_model,
@@ -111,8 +124,8 @@ async def layer_view(context: Context, layer_id: str, layer: Layer) -> LayerView
         path=facts.path,
         provider=facts.provider,
         simulated=facts.simulated,
-        job_id=facts.job_id,
-        dataset_id=facts.dataset_id,
+        job_id=facts.job_id or None,
+        dataset_id=facts.dataset_id or None,
         row_kind=facts.row_kind,
         parent_layer_id=facts.parent_layer_id,
         artifact=facts.artifact,
@@ -120,14 +133,6 @@ async def layer_view(context: Context, layer_id: str, layer: Layer) -> LayerView
         verdict=layer.verdict,
         published_us=layer.published_us,
         withdrawn=layer.withdrawal,
+        pruned=layer.pruning,
+        imported=layer.imported,
     )
-
-
-async def _lineage(context: Context, layer_id: str) -> tuple[str, ...]:
-    chain: list[str] = []
-    current: str | None = layer_id
-    while current is not None and current not in chain:
-        chain.append(current)
-        state = (await context.log.load(f"layer/{current}")).state
-        current = state.published.parent_layer_id if isinstance(state, Layer) else None
-    return tuple(chain)

@@ -20,11 +20,12 @@ from genomed.entities.configuration import DatasetsSection, JobConfiguration, Me
 from genomed.entities.dataset_port import Freezing, FrozenFiles
 from genomed.entities.envelope import Write
 from genomed.entities.errors import Conflict
-from genomed.entities.experience_events import ExamplesReserved
+from genomed.entities.experience_events import ExamplesReserved, taking
 from genomed.entities.facts import DatasetFacts, DatasetSource
 from genomed.entities.guards import Tightened
 from genomed.entities.readiness import FEWEST_EXAMPLES, ReadinessCode, row_kind_of
 from genomed.entities.row_guards import GuardEffect
+from genomed.entities.rows import LabelledRow
 from genomed.entities.trigger_rule import MethodRule, TriggerRule
 from genomed.entities.types import RowKind
 from genomed.entities.validation import value_at
@@ -64,12 +65,15 @@ async def start_learning(
     rule, key = state.rule, state.key
     row_kind = row_kind_of(rule, state.counts) or rule.row_kind  # a flush goes below what `auto` calls enough
     paired_only = rule.method is MethodRule.AUTO and row_kind is RowKind.PREFERENCE
+    labelled_only = row_kind is RowKind.LABELLED
+    which = taking(paired_only=paired_only, labelled_only=labelled_only)
     taught = await pending_lessons(
-        context, state.bucket_id, state.guarding, row_kind=row_kind, limit=rule.max_examples, paired_only=paired_only
+        context, state.bucket_id, state.guarding, row_kind=row_kind, limit=rule.max_examples, taking=which
     )
     fewest = FEWEST_EXAMPLES if origin == FLUSHED else max(FEWEST_EXAMPLES, state.guarding.guards.min_examples)
     if len(taught.lessons) < fewest:
         raise _too_few(taught, fewest)
+    _refuse_one_label(taught)
     how = await _freezing(context, state, row_kind)
     files = await context.datasets.freeze(taught.lessons, how)
     opening = await _opening(context, state, files, row_kind=row_kind, origin=origin)
@@ -83,6 +87,7 @@ async def start_learning(
         reason=reason,
         paired_only=paired_only,
         held_back=taught.held_back,
+        labelled_only=labelled_only,
     )
     guarded = applied(
         state.guarding,
@@ -120,6 +125,14 @@ async def _freezing(context: Context, state: BucketState, row_kind: RowKind) -> 
         seed=SPLIT_SEED,
         held_out_with=await earlier_of_bucket(context, state.bucket_id),
     )
+
+
+def _refuse_one_label(taught: Lessons) -> None:
+    labels = {one.row.label for one in taught.lessons if isinstance(one.row, LabelledRow)}
+    if len(labels) == 1:
+        how = "wanted" if labels == {True} else "not wanted"
+        message = f"all of the {len(taught.lessons)} answers are {how}; labelled rows teach by both"
+        raise Conflict(message, remedy="judge more of them")
 
 
 def _too_few(taught: Lessons, fewest: int) -> Conflict:

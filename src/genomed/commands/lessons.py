@@ -8,7 +8,7 @@ from genomed.commands.context import Context
 from genomed.commands.conversion import material_of
 from genomed.commands.guarding import Guarding, Let, let_in
 from genomed.curation.conversion import convert
-from genomed.curation.conversion.options import Options, PreferenceOptions, SftOptions
+from genomed.curation.conversion.options import LabelledOptions, Options, PreferenceOptions, SftOptions
 from genomed.curation.conversion.tally import Tally
 from genomed.entities.cleaning import CleaningStep
 from genomed.entities.dataset_port import Lesson
@@ -19,6 +19,7 @@ from genomed.entities.types import RowKind
 _OPTIONS: dict[RowKind, Options] = {
     RowKind.CHAT: SftOptions(unjudged=True, history=True),
     RowKind.PREFERENCE: PreferenceOptions(),
+    RowKind.LABELLED: LabelledOptions(),
 }
 """A bucket takes what nobody judged too: its rule counts usable examples, and a poor one is not usable."""
 
@@ -44,18 +45,18 @@ class Lessons(Struct, frozen=True, kw_only=True):
 
 
 async def pending_lessons(
-    context: Context, bucket_id: str, own: Guarding, *, row_kind: RowKind, limit: int, paired_only: bool = False
+    context: Context, bucket_id: str, own: Guarding, *, row_kind: RowKind, limit: int, taking: str = "usable"
 ) -> Lessons:
     """Rows of the bucket's pending usable examples, oldest first, at most `limit` examples. Raises Unsupported.
 
     Guards choose twice: among the examples, and among the rows that they give, since some give none.
-    paired_only: only examples that give a preference pair, as far as the log knows without reading their words.
+    taking: `paired` ones give a preference pair, `labelled` ones a mark, as far as the log knows without their words.
     """
     options = _OPTIONS.get(row_kind)
     if options is None:
         kinds = ", ".join(BUCKET_ROWS)
         raise Unsupported(f"a bucket's examples give no {row_kind} rows; they give {kinds}", field="rowKind")
-    choice = await choice_of(context, bucket_id, own, limit=limit, paired_only=paired_only)
+    choice = await choice_of(context, bucket_id, own, limit=limit, taking=taking)
     tally = Tally(row_kind)
     lessons: list[Lesson] = []
     for example in choice.chosen:

@@ -189,6 +189,6 @@ async def _withdrawn(context: Context, genome: Genome | None) -> list[str]:
     found = []
     for layer_id in sorted(past):
         loaded = await context.log.load(f"layer/{layer_id}")
-        if isinstance(loaded.state, Layer) and loaded.state.withdrawal is not None:
+        if isinstance(loaded.state, Layer) and loaded.state.gone:
             found.append(layer_id)
     return found

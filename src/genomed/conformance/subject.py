@@ -57,7 +57,7 @@ from genomed.entities.ports import (
     UploadFile,
     Uploads,
 )
-from genomed.entities.rows import ChatRow, Message, PreferenceRow, Row
+from genomed.entities.rows import ChatRow, LabelledRow, Message, PreferenceRow, Row
 from genomed.entities.types import TERMINAL, JobPhase, JobStatus, RowKind
 
 LIMIT_S = 15.0
@@ -302,4 +302,6 @@ def row_of(kind: RowKind, text: str) -> Row:
     answer = Message(role="assistant", content=text)
     if kind is RowKind.CHAT:
         return ChatRow(messages=(asked, answer))
+    if kind is RowKind.LABELLED:
+        return LabelledRow(prompt=(asked,), completion=(answer,), label=True)
     return PreferenceRow(prompt=(asked,), chosen=(answer,), rejected=(Message(role="assistant", content="No."),))

@@ -12,6 +12,7 @@ from genomed import commands
 from genomed.commands.context import Caller, Context
 from genomed.daemon.access.gate import Gate
 from genomed.daemon.activities import RunningActivities
+from genomed.daemon.answers import Answers
 from genomed.daemon.configuration.live_settings import LiveSettings
 from genomed.daemon.configuration.sections import ProviderPolicy
 from genomed.daemon.configuration.settings import Settings
@@ -22,8 +23,10 @@ from genomed.daemon.courier.standing import Hands
 from genomed.daemon.courier.withdrawals import Withdrawals
 from genomed.daemon.datasets.store import DatasetStore
 from genomed.daemon.dispatch import Dispatch
+from genomed.daemon.errands.errands import Errands
 from genomed.daemon.forgetting import Forgetter
 from genomed.daemon.journal.journal import Journal
+from genomed.daemon.keeping.prunings import Prunings
 from genomed.daemon.keeping.retention import Retention
 from genomed.daemon.maintenance import DaemonMaintenance
 from genomed.daemon.observation.spans import NO_SPANS, Spans
@@ -40,6 +43,7 @@ from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.daemon.self_tasks import SelfTasks
 from genomed.daemon.trace_table import TraceTable
 from genomed.daemon.triggers import Triggers
+from genomed.entities.errand_port import ErrandDesk
 from genomed.entities.ids import RANDOM_BYTES, event_id, time_ordered_id
 from genomed.entities.presets import Shelf
 from genomed.entities.recipe_shelf import RecipeShelf
@@ -71,6 +75,8 @@ class Parts:
     self_tasks: SelfTasks
     retention: Retention
     recipe_runs: RecipeRuns
+    errands: Errands
+    prunings: Prunings
     models: ModelTable
     providers: ProviderTable
     staging: Staging
@@ -129,7 +135,8 @@ def assembled(
     shop = _workshop(live, journal, secret_store, clock, recipes or RecipeTable(), kinds)
     retention = Retention(journal, data_dir, lambda: live.current.retention, providers.get, now_us=clock, new_id=new_id)
     maintenance = DaemonMaintenance(journal, courier, retention)
-    context = _context_maker(live, journal, providers, datasets, maintenance, shop, secret_store)
+    errands = _errands(live, journal, providers, secret_store)
+    context = _context_maker(live, journal, providers, datasets, maintenance, shop, secret_store, errands)
     own = partial(context, Caller(actor="trigger", role=Role.OPERATE), {})
     gate = Gate(journal, access=lambda: live.current.access, data_dir=settings.data_dir, now_us=clock)
     return Parts(
@@ -142,9 +149,24 @@ def assembled(
         self_tasks=SelfTasks(journal, own, lambda: live.current.self_tasks, changed=live.changed, now_us=clock),
         retention=retention,
         recipe_runs=RecipeRuns(shop),
+        errands=errands,
+        prunings=Prunings(journal, layers_dir=data_dir / "layers", exports_dir=data_dir / "exports"),
         models=shop.models,
         providers=providers,
         staging=staging,
+    )
+
+
+def _errands(live: LiveSettings, journal: Journal, providers: ProviderTable, secret_store: SecretStore) -> Errands:
+    data_dir = Path(live.current.data_dir)
+    return Errands(
+        journal,
+        providers.get,
+        exports_dir=data_dir / "exports",
+        layers_dir=data_dir / "layers",
+        most=lambda: live.current.courier.errands,
+        interval_s=live.poll_interval_s,
+        reveal=secret_store.reveal,
     )
 
 
@@ -196,12 +218,14 @@ def _context_maker(
     maintenance: DaemonMaintenance,
     shop: Workshop,
     secret_store: SecretStore,
+    errands: ErrandDesk,
 ) -> Callable[[Caller, dict[str, object]], Context]:
     """Makes what one command may use: for this caller, with these params as they came."""
     activities = RunningActivities(now_us=shop.now_us, new_id=new_id)
     planner = Planner(shop.recipes, shop.folder, secret_store)
     presets = PresetFile(lambda: Shelf(presets=live.current.presets, prompts=live.current.prompts))
     sources = TraceTable(live.mapping(lambda now: now.traces), secret_store)
+    inference = Answers(providers.get)
 
     def context(caller: Caller, given: dict[str, object]) -> Context:
         settings = live.current
@@ -210,6 +234,7 @@ def _context_maker(
             providers=providers,
             datasets=datasets,
             maintenance=maintenance,
+            errands=errands,
             activities=activities,
             presets=presets,
             recipes=shop.recipes,
@@ -230,6 +255,7 @@ def _context_maker(
             configuration=live,
             catalogue=commands.commands,
             given=given,
+            inference=inference,
         )
 
     return context

@@ -6,6 +6,7 @@ What a command decided and its answer are durable in one transaction before anyb
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 
 import anyio
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from genomed import commands
-from genomed.commands.context import Caller, CommandModule, Context, Decided
+from genomed.commands.context import Caller, CallerGone, CommandModule, Context, Decided, Tell, unheard
 from genomed.daemon.access.credentials import demand
 from genomed.daemon.access.gate import Gate
 from genomed.daemon.journal.journal import Journal
@@ -81,8 +82,13 @@ class Dispatch:
         self._line = anyio.Lock()
         self.metrics = CommandMetrics()
 
-    async def execute(self, name: str, params: object, *, caller: Caller, key: str | None = None) -> Reply:
-        """Never raises but for cancellation: a failure is a reply."""
+    async def execute(
+        self, name: str, params: object, *, caller: Caller, key: str | None = None, tell: Tell = unheard
+    ) -> Reply:
+        """Never raises but for cancellation and CallerGone: a failure is a reply.
+
+        tell: takes the pieces of a result that comes in pieces.
+        """
         known = name if _module(name) is not None else UNKNOWN
         outcome, began = "cancelled", self.metrics.began()
         try:
@@ -92,25 +98,27 @@ class Dispatch:
             ):
                 if span.traceparent != caller.traceparent:
                     caller = msgspec.structs.replace(caller, traceparent=span.traceparent)
-                reply = await self._answer(name, params, caller, key)
+                reply = await self._answer(name, params, caller, key, tell)
                 outcome = span.outcome = _outcome(reply)
             return reply
         finally:
             self.metrics.ended(known, outcome, began)
 
-    async def _answer(self, name: str, params: object, caller: Caller, key: str | None) -> Reply:
+    async def _answer(self, name: str, params: object, caller: Caller, key: str | None, tell: Tell) -> Reply:
         try:
-            return await self._execute(name, params, caller, key)
+            return await self._execute(name, params, caller, key, tell)
         except Forbidden as error:
             await self.gate.refusals.note(error, actor=caller.actor, command=name)
             return self._refused(error)
         except GenomeError as error:
             return self._refused(error)
+        except CallerGone:
+            raise
         except Exception:
             log.exception("command failed command=%s actor=%s", name, caller.actor)
             return self._refused(Internal(f"{name} failed for a reason of ours; the daemon's log has it"))
 
-    async def _execute(self, name: str, params: object, caller: Caller, key: str | None) -> Reply:
+    async def _execute(self, name: str, params: object, caller: Caller, key: str | None, tell: Tell) -> Reply:
         module = _found(name)
         demand(caller, module.ROLE, module.NAME)
         given = _given(params)
@@ -118,6 +126,8 @@ class Dispatch:
         await self.gate.demand(caller, module, given)
         bind(**_subjects(typed))
         context = self._context(caller, given)
+        if tell is not unheard:
+            context = replace(context, tell=tell)
         if key is None:
             return await self._run(module, typed, context, receipt=None)
         if not 0 < len(key) <= MAX_KEY:

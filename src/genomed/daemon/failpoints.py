@@ -42,6 +42,7 @@ TRACE_VARIABLE = "GENOMED_FAILPOINT_TRACE"
 PROVIDER_CALLS = ("submit", "find", "poll", "cancel", "pause", "proceed", "publish", "quote", "forget", "prune")
 UPLOAD_CALLS = ("find", "put", "state")
 SERVING_CALLS = ("deploy", "find", "state", "undeploy", "remove", "answer")
+ERRAND_CALLS = ("start", "cancel", "publish", "clear")
 DATASET_CALLS = (
     *("freeze", "import_file", "add_segment", "export", "discard"),
     *("forget", "forget_in_draft", "discard_segment"),
@@ -211,6 +212,7 @@ def _part_kinds(points: Failpoints) -> PartKinds:
                 _step_calls(points, f"provider.{name}", provider, PROVIDER_CALLS)
                 _step_calls(points, f"uploads.{name}", provider.uploads, UPLOAD_CALLS)
                 _step_calls(points, f"serving.{name}", provider.serving, SERVING_CALLS)
+                _step_calls(points, f"errands.{name}", getattr(provider, "errands", None), ERRAND_CALLS)
             return provider
 
     class MortalModels(ModelTable):

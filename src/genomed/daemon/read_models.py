@@ -13,6 +13,7 @@ from genomed.daemon.projections import (
     access,
     datasets,
     drafts,
+    errands,
     experience,
     forgetting,
     guards,
@@ -59,6 +60,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     access,
     guards,
     retention,
+    errands,
 )
 
 

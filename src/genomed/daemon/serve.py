@@ -128,6 +128,8 @@ async def _run(
         tasks.start_soon(parts.self_tasks.run)
         tasks.start_soon(parts.retention.run)
         tasks.start_soon(parts.recipe_runs.run)
+        tasks.start_soon(parts.errands.run)
+        tasks.start_soon(parts.prunings.run)
         tasks.start_soon(watchdog, manager, journal)
         tasks.start_soon(keep_status, manager, journal, lambda: trouble(live))
         await tasks.start(reload_when_asked, live, journal, manager)

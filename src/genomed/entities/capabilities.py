@@ -5,6 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from genomed.entities.configuration import Scalar
+from genomed.entities.engines import EngineChoice, EngineOffer
 from genomed.entities.errors import ErrorKind, Problem
 from genomed.entities.facts import EffectiveField
 from genomed.entities.limits import Range
@@ -98,7 +99,8 @@ class ProviderCapabilities(Struct, frozen=True, kw_only=True, rename="camel"):
     parameter_ranges: where it is stricter than the universal table, by the table's sections and names.
     required_secrets: reference -> present; never a value. simulated: nothing it reports was measured.
     paid: a job here costs money. base_models: those it names, where it names them; others may work where
-    any_base_model is true. status_words: its own words -> ours.
+    any_base_model is true. status_words: its own words -> ours. engines: where it trains by itself, what with; engine:
+    which of them a job of chat rows gets that names none.
     """
 
     provider: str
@@ -124,6 +126,8 @@ class ProviderCapabilities(Struct, frozen=True, kw_only=True, rename="camel"):
     status_words: dict[str, str] = {}
     hardware: dict[str, Scalar] = {}
     versions: dict[str, Scalar] = {}
+    engines: tuple[EngineOffer, ...] = ()
+    engine: EngineChoice | None = None
 
 
 class ValidationResult(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -160,7 +160,8 @@ class Numbers(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DatasetStats(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is in it. characters, tokens: per row; tokens are null without a tokenizer. turns: of chat rows.
+    """What is in it. characters, tokens: per row; tokens are null without a tokenizer. turns: of chat rows. wanted:
+    of labelled rows, how many are.
 
     sources, groups: how many there are, and the largest by name. labels: of records and rankings.
     """
@@ -179,6 +180,7 @@ class DatasetStats(Struct, frozen=True, kw_only=True, rename="camel"):
     forgotten: int
     with_tools: int
     languages_note: str | None = None
+    wanted: int | None = None
 
 
 class DatasetDiff(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -290,6 +292,10 @@ class DatasetFolder(Protocol):
         """Erase these rows, by id, from the files; how many lines went. Doing it twice is harmless."""
         ...
 
+    async def labels_of_draft(self, draft_id: str, segments: Sequence[str]) -> tuple[int, int]:
+        """Of a draft's files of labelled rows: how many are wanted, and how many are not."""
+        ...
+
     async def forget_in_draft(self, draft_id: str, segments: Sequence[str], rows: Sequence[str]) -> int: ...
 
     async def discard_segment(self, draft_id: str, sha256: str, *, made_before_us: int) -> bool:
@@ -299,3 +305,7 @@ class DatasetFolder(Protocol):
         ...
 
     def train_path(self, dataset_id: str) -> str: ...
+
+    def paths(self, dataset_id: str) -> tuple[str, str]:
+        """The training file and the held-out file; whether rows were held out, the log says."""
+        ...

@@ -14,11 +14,13 @@ from genomed.entities.configuration_events import DaemonConfigured
 from genomed.entities.confinement_events import WorkerConfined
 from genomed.entities.deployment_events import DeploymentEvent, LayerCompared, WithdrawalEvent
 from genomed.entities.draft_events import DraftEvent
+from genomed.entities.errand_events import ErrandEvent
 from genomed.entities.errors import ErrorBody
 from genomed.entities.experience_events import ExperienceEvent
 from genomed.entities.facts import Artifact, DatasetSource, EffectiveField, Estimate, Judgement, Progress, Verdict
 from genomed.entities.forget_events import DatasetArchived, ForgetEvent, RowsForgotten
 from genomed.entities.guard_events import GuardEvent
+from genomed.entities.layer_keeping_events import LayerKeepingEvent
 from genomed.entities.provision_events import ProvisionEvent
 from genomed.entities.recipe_events import RecipeEvent, RecipeItemEvent
 from genomed.entities.retention_events import RetentionEvent
@@ -275,7 +277,10 @@ class DatasetFrozen(Struct, frozen=True, kw_only=True, rename="camel", tag="data
 
 
 class LayerPublished(Struct, frozen=True, kw_only=True, rename="camel", tag="layer.published"):
-    """A layer lies complete at path. manifest_sha256: of its manifest, which lists every file with its hash."""
+    """A layer lies complete at path. manifest_sha256: of its manifest, which lists every file with its hash.
+
+    job_id, dataset_id: empty, and attempt 0, of one that was made elsewhere (layer.imported follows).
+    """
 
     persona_id: str
     domain: str
@@ -346,7 +351,7 @@ JobEvent = (
     | LateReportIgnored
     | ProvisionEvent
 )
-LayerEvent = LayerPublished | LayerJudged | LayerCompared | WithdrawalEvent
+LayerEvent = LayerPublished | LayerJudged | LayerCompared | WithdrawalEvent | LayerKeepingEvent
 GenomeEvent = LayerActivated | LayerRolledBack
 DatasetEvent = DatasetFrozen | RowsForgotten | DatasetArchived
 CurationEvent = DraftEvent | ReviewEvent | ItemEvent | RecipeEvent | RecipeItemEvent | ForgetEvent
@@ -359,6 +364,7 @@ Event = (
     | ExperienceEvent
     | CurationEvent
     | SelfTaskEvent
+    | ErrandEvent
     | SpendEvent
     | TraceEvent
     | GuardEvent

@@ -65,6 +65,11 @@ class FeedbackGiven(Struct, frozen=True, kw_only=True, rename="camel", tag="inte
     own: bool = False
 
 
+def taking(*, paired_only: bool, labelled_only: bool) -> str:
+    """Which of the pending examples: `usable` ones, of these `paired` ones, or `labelled` ones, usable or not."""
+    return "labelled" if labelled_only else "paired" if paired_only else "usable"
+
+
 class TriggerSet(Struct, frozen=True, kw_only=True, rename="camel", tag="bucket.trigger_set"):
     bucket: BucketKey
     rule: TriggerRule
@@ -74,7 +79,8 @@ class ExamplesReserved(Struct, frozen=True, kw_only=True, rename="camel", tag="b
     """A job took all pending examples up to a log position. reason: why the trigger fired, as a sentence.
 
     again: a retried job took back those it had returned and nobody else has taken since. paired_only: it took those
-    that give a preference pair and left the others to wait. held_back: interactions that guards let wait, too.
+    that give a preference pair and left the others to wait. labelled_only: it took those that somebody marked up or
+    down, also poor ones. held_back: interactions that guards let wait, too.
     """
 
     bucket: BucketKey
@@ -87,6 +93,11 @@ class ExamplesReserved(Struct, frozen=True, kw_only=True, rename="camel", tag="b
     again: bool = False
     paired_only: bool = False
     held_back: tuple[str, ...] = ()
+    labelled_only: bool = False
+
+    @property
+    def taking(self) -> str:
+        return taking(paired_only=self.paired_only, labelled_only=self.labelled_only)
 
 
 class ExamplesConsumed(Struct, frozen=True, kw_only=True, rename="camel", tag="bucket.examples_consumed"):

@@ -182,6 +182,31 @@ class Interaction(Struct, frozen=True, kw_only=True, rename="camel"):
         return not (self.forgotten or self.searched or self.withheld)
 
     @property
+    def thumb(self) -> bool | None:
+        """Whether what the persona said was wanted: all marks say so, or say the opposite. Null: nobody marked it, or
+        its judges contradict each other.
+        """
+        marks = self._thumbs
+        return None if len(marks) != 1 else marks == {True}
+
+    @property
+    def contradicted(self) -> bool:
+        return len(self._thumbs) > 1
+
+    @property
+    def _thumbs(self) -> frozenset[bool]:
+        """An answer that was marked up and changed is both: what it was changed into is the wanted one."""
+        judged = [one for one in self.feedback if one.result_id is None]
+        marks = {one.mark >= USABLE_ABOVE for one in judged if one.mark is not None}
+        changed = any(one.corrected and not one.same for one in judged)
+        return frozenset(marks | {False}) if marks and changed else frozenset(marks)
+
+    @property
+    def labelled(self) -> bool | None:
+        """The thumb, where a row can be made of it as far as the log knows."""
+        return None if self.forgotten or self.searched or self.withheld else self.thumb
+
+    @property
     def paired(self) -> bool:
         """It has a right answer that is not what the persona said: one to prefer, and one to prefer it to."""
         if self.forgotten or self.searched or self.withheld:

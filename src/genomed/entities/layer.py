@@ -22,6 +22,7 @@ from genomed.entities.events import (
     LayerRolledBack,
 )
 from genomed.entities.facts import Verdict
+from genomed.entities.layer_keeping_events import LayerImported, LayerPruned, LayerPruneRequested
 
 
 class Withdrawal(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -34,14 +35,33 @@ class Withdrawal(Struct, frozen=True, kw_only=True, rename="camel"):
     withdrawn_us: int | None = None
 
 
+class Pruning(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Its files go, or are gone. prunedUs, bytesFreed, files: null until they are."""
+
+    reason: str
+    requested_us: int
+    pruned_us: int | None = None
+    bytes_freed: int | None = None
+    files: int | None = None
+
+
 class Layer(Struct, frozen=True, kw_only=True, rename="camel"):
-    """compared: the last time its answers were set beside its base model's. withdrawal: nothing uses it any more."""
+    """compared: the last time its answers were set beside its base model's. withdrawal, pruning: nothing uses it any
+    more. imported: no job of ours made it.
+    """
 
     published: LayerPublished
     published_us: int
     verdict: Verdict | None = None
     compared: LayerCompared | None = None
     withdrawal: Withdrawal | None = None
+    imported: LayerImported | None = None
+    pruning: Pruning | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Nothing can use it any more."""
+        return self.withdrawal is not None or self.pruning is not None
 
 
 def evolve_layer(layer: Layer | None, event: LayerEvent, *, at_us: int) -> Layer:
@@ -57,6 +77,10 @@ def evolve_layer(layer: Layer | None, event: LayerEvent, *, at_us: int) -> Layer
             return replace(layer, compared=event)
         case LayerWithdrawalRequested() | LayerWithdrawalTroubled() | LayerWithdrawn():
             return replace(layer, withdrawal=_withdrawal(layer.withdrawal, event, at_us=at_us))
+        case LayerImported():
+            return replace(layer, imported=event)
+        case LayerPruneRequested() | LayerPruned():
+            return replace(layer, pruning=_pruning(layer.pruning, event, at_us=at_us))
         case _:
             assert_never(event)
 
@@ -76,8 +100,18 @@ def _withdrawal(
     return replace(before, trouble=None, withdrawn_us=at_us)
 
 
+def _pruning(before: Pruning | None, event: LayerPruneRequested | LayerPruned, *, at_us: int) -> Pruning:
+    if isinstance(event, LayerPruneRequested):
+        return before or Pruning(reason=event.reason, requested_us=at_us)
+    if before is None:
+        raise ValueError("a layer's files go after somebody asked for it")
+    return replace(before, pruned_us=at_us, bytes_freed=event.bytes_freed, files=event.files)
+
+
 def refuse_withdrawn(layer_id: str, layer: Layer) -> None:
-    """Raises Conflict: what its provider deletes, or has deleted, nothing can use."""
+    """Raises Conflict: what its provider deletes, or has deleted, and what was pruned here, nothing can use."""
+    if layer.pruning is not None:
+        raise Conflict(f"layer {layer_id} was pruned, its files are gone: {layer.pruning.reason}")
     if layer.withdrawal is not None:
         raise Conflict(f"layer {layer_id} was withdrawn from {layer.published.provider}: {layer.withdrawal.reason}")
 

@@ -17,30 +17,43 @@ class Method(StrEnum):
     DPO = "dpo"
     SFT = "sft"
     EMBEDDING = "embedding"
+    KTO = "kto"
     INSUFFICIENT = "insufficient"
 
 
-ROW_KIND_OF = {Method.DPO: RowKind.PREFERENCE, Method.SFT: RowKind.CHAT, Method.EMBEDDING: RowKind.TRIPLET}
+ROW_KIND_OF = {
+    Method.DPO: RowKind.PREFERENCE,
+    Method.SFT: RowKind.CHAT,
+    Method.EMBEDDING: RowKind.TRIPLET,
+    Method.KTO: RowKind.LABELLED,
+}
 
 Target = Annotated[int, Meta(ge=1)]
 
 
 class MethodCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     """What there is. approved: answers that may be learned; pairs: a right answer beside a different one; triplets:
-    searches with a positive and negatives.
+    searches with a positive and negatives; wanted, unwanted: answers marked up, and marked down.
     """
 
     approved: int = 0
     pairs: int = 0
     triplets: int = 0
+    wanted: int = 0
+    unwanted: int = 0
 
 
 class MethodTargets(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """From where a method is worth its while."""
+    """From where a method is worth its while. labelled: answers with a mark in all; eachLabel: of them, so many marked
+    up and so many marked down at least: of one sort alone kto learns to say anything, or nothing. The lowest numbers of
+    a bucket's trigger stand for both.
+    """
 
     pairs: Target = 20
     approved: Target = 50
     triplets: Target = 100
+    labelled: Target = 50
+    each_label: Target = 10
 
 
 class MethodProgress(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -81,7 +94,9 @@ RECIPES_FOR: Mapping[Method, tuple[str, ...]] = {
 """Recipes whose rows count towards a method, best first. The one place that names them outside of their own room."""
 
 ORDER = (Method.DPO, Method.SFT, Method.EMBEDDING)
-"""The first that has enough is chosen: pairs teach what examples cannot, and both train the persona's own words."""
+"""The first that has enough is chosen: pairs teach what examples cannot, and both train the persona's own words. Kto
+is chosen only where it is asked for: what it would learn from, the others learn from too.
+"""
 
 _UNITS = {
     Method.DPO: ("preference pair", "answers that were corrected into something else"),
@@ -98,9 +113,12 @@ def choose_method(
     among: tuple[Method, ...] = ORDER,
 ) -> MethodChoice:
     """among: the methods that come into question, the preferred first."""
-    have = {Method.DPO: counts.pairs, Method.SFT: counts.approved, Method.EMBEDDING: counts.triplets}
-    want = {Method.DPO: targets.pairs, Method.SFT: targets.approved, Method.EMBEDDING: targets.triplets}
-    progress = tuple(_progress(one, have[one], want[one], recipes.get(one, ())) for one in among)
+    progress = tuple(
+        _of_labels(counts, targets, recipes.get(one, ()))
+        if one is Method.KTO
+        else _progress(one, *_numbers(one, counts, targets), recipes.get(one, ()))
+        for one in among
+    )
     chosen = next((one for one in progress if one.ready), None)
     if chosen is None:
         return MethodChoice(
@@ -118,6 +136,30 @@ def choose_method(
         confidence=min(1.0, chosen.have / (2 * chosen.want)),
         row_kind=chosen.row_kind,
         progress=progress,
+    )
+
+
+def _numbers(method: Method, counts: MethodCounts, targets: MethodTargets) -> tuple[int, int]:
+    """Have and want."""
+    have = {Method.DPO: counts.pairs, Method.SFT: counts.approved, Method.EMBEDDING: counts.triplets}
+    want = {Method.DPO: targets.pairs, Method.SFT: targets.approved, Method.EMBEDDING: targets.triplets}
+    return have[method], want[method]
+
+
+def _of_labels(counts: MethodCounts, targets: MethodTargets, recipes: tuple[str, ...]) -> MethodProgress:
+    """All of them, and of each label; the least advanced of the three is the progress."""
+    have, want, each = counts.wanted + counts.unwanted, targets.labelled, targets.each_label
+    ready = have >= want and min(counts.wanted, counts.unwanted) >= each
+    told = f"{counts.wanted} marked up and {counts.unwanted} marked down of {want} in all, {each} of each at least"
+    return MethodProgress(
+        method=Method.KTO,
+        row_kind=ROW_KIND_OF[Method.KTO],
+        have=have,
+        want=want,
+        progress=min(1.0, have / want, counts.wanted / each, counts.unwanted / each),
+        ready=ready,
+        missing=None if ready else f"kto needs more answers that were approved or rejected ({told})",
+        recipes=() if ready else recipes,
     )
 
 

@@ -13,10 +13,12 @@ from genomed.entities.access_narration import access_line
 from genomed.entities.configuration_narration import configuration_line
 from genomed.entities.confinement_events import Confinement, WorkerConfined
 from genomed.entities.draft_narration import draft_line
+from genomed.entities.errand_narration import errand_line
 from genomed.entities.event_codec import type_of
 from genomed.entities.facts import Judgement, Progress
 from genomed.entities.forget_narration import forget_line
 from genomed.entities.guard_narration import guard_line
+from genomed.entities.layer_keeping_narration import layer_keeping_line
 from genomed.entities.recipe_narration import recipe_line
 from genomed.entities.retention_narration import retention_line
 from genomed.entities.review_narration import review_line
@@ -315,7 +317,7 @@ def _layers(event: e.Event | e.UnknownEvent) -> Sentence | None:
 
 _CURATION = (
     review_line, draft_line, recipe_line, forget_line, task_line, access_line, guard_line, configuration_line,
-    retention_line,
+    retention_line, errand_line, layer_keeping_line,
 )  # fmt: skip
 
 

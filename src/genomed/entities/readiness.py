@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from genomed.entities.bucket import Bucket
 from genomed.entities.clock_jumps import still_ahead
-from genomed.entities.method_choice import Method, MethodChoice, MethodCounts, choose_method
+from genomed.entities.method_choice import DEFAULT_TARGETS, Method, MethodChoice, MethodCounts, choose_method
 from genomed.entities.trigger_rule import MethodRule, TriggerRule
 from genomed.entities.types import RowKind
 
@@ -37,7 +37,8 @@ class ExampleCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     """What waits in a bucket. usable excludes what was judged too poor. oldest_us: of the oldest usable one.
 
     approved: usable ones that somebody judged. paired: those that give a preference pair. None of them are those that
-    guards hold back now (held_back) or that wait in quarantine (quarantined).
+    guards hold back now (held_back) or that wait in quarantine (quarantined). wanted, unwanted: marked up, marked down.
+    Where the rule asks for labelled rows, usable are those two, and poor answers are among them.
     """
 
     usable: int
@@ -49,6 +50,8 @@ class ExampleCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     paired: int = 0
     held_back: int = 0
     quarantined: int = 0
+    wanted: int = 0
+    unwanted: int = 0
 
 
 class Readiness(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -64,6 +67,8 @@ class Readiness(Struct, frozen=True, kw_only=True, rename="camel"):
     row_kind: RowKind | None = None
 
 
+EACH_LABEL = DEFAULT_TARGETS.each_label
+
 TRIGGERED = (Method.DPO, Method.SFT)
 """What a bucket's examples can become: searches wait in no bucket."""
 
@@ -71,6 +76,12 @@ TRIGGERED = (Method.DPO, Method.SFT)
 def chosen_method(counts: ExampleCounts) -> MethodChoice:
     """For rules whose method is `auto`."""
     return choose_method(MethodCounts(approved=counts.approved, pairs=counts.paired), among=TRIGGERED)
+
+
+def taking_of(rule: TriggerRule) -> str:
+    """Which pending examples count for the rule, as reservations call it. Pairs are counted among the usable ones."""
+    fixed = rule.method is MethodRule.FIXED
+    return "labelled" if fixed and rule.row_kind is RowKind.LABELLED else "usable"
 
 
 def row_kind_of(rule: TriggerRule, counts: ExampleCounts) -> RowKind | None:
@@ -124,6 +135,9 @@ def readiness(
 def _with_method(rule: TriggerRule, counts: ExampleCounts, found: Readiness) -> Readiness:
     """What is ready needs a method; with `auto` it may still have to wait for one, and then no time alone brings it."""
     if rule.method is MethodRule.FIXED:
+        if found.ready and rule.row_kind is RowKind.LABELLED and min(counts.wanted, counts.unwanted) < EACH_LABEL:
+            told = f"{counts.wanted} marked up and {counts.unwanted} marked down; {EACH_LABEL} of each are the least"
+            return Readiness(ready=False, code=ReadinessCode.COLLECTING, reason=f"{found.reason}, but {told}")
         return replace(found, row_kind=rule.row_kind) if found.ready else found
     choice = chosen_method(counts)
     if not choice.ready:

@@ -22,7 +22,7 @@ class RetentionRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """In days; null: for ever.
 
     archive_after_days: closed streams are copied into sealed files. job_files_after_days: checkpoints, logs and other
-    files of ended trainings on this machine are removed; layers are elsewhere and stay. answers_after_days: answers to
+    files of ended trainings and errands on this machine are removed; layers and exports stay. answers_after_days: answers to
     captures, and with them the knowledge that a key was used.
     """
 
@@ -32,12 +32,16 @@ class RetentionRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Retained(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a sweep did, or would do. archives: ids of sealed files. freed_bytes: of jobs' files; null in a dry run."""
+    """What a sweep did, or would do. archives: ids of sealed files. errands: whose scratch went.
+
+    freed_bytes: of the files of jobs and errands; null in a dry run.
+    """
 
     archived_streams: int = 0
     archived_events: int = 0
     archives: tuple[str, ...] = ()
     jobs: tuple[str, ...] = ()
+    errands: tuple[str, ...] = ()
     freed_bytes: int | None = None
     answers: int = 0
 

@@ -21,10 +21,14 @@ class ArchiveSealed(Struct, frozen=True, kw_only=True, rename="camel", tag="arch
 
 
 class FilesPruned(Struct, frozen=True, kw_only=True, rename="camel", tag="retention.files_pruned"):
-    """Files of ended trainings were removed: checkpoints, logs, judged answers. Their layers stay."""
+    """Files of ended trainings were removed: checkpoints, logs, judged answers. Their layers stay.
+
+    errand_ids: ended work on layers whose scratch went; what it published stays.
+    """
 
     job_ids: tuple[str, ...]
     size_bytes: int
+    errand_ids: tuple[str, ...] = ()
 
 
 class AnswersPruned(Struct, frozen=True, kw_only=True, rename="camel", tag="retention.answers_pruned"):

@@ -8,13 +8,14 @@ from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.json_value import JsonObject
 from genomed.entities.review import ReviewBody, fields_of, row_of
 from genomed.entities.row_fitness import unfit
-from genomed.entities.rows import ROW_TYPES, ChatRow, Message, PreferenceRow, Row, canonical
+from genomed.entities.rows import ROW_TYPES, ChatRow, Message, PreferenceRow, RaftRow, Row, canonical
 
 
 def corrected(body: ReviewBody, wanted: str | JsonObject, *, salt: str, root: str = "row") -> Blob | None:
     """The body with the row as wanted; None where that is the row it has.
 
-    wanted: the fields of a row of the same kind, or the answer of a chat row, or the better one of a preference row.
+    wanted: the fields of a row of the same kind, the answer of a chat or raft row, or the better one of a preference
+    row.
     Raises InvalidRequest, with every problem under `root`, for what cannot be trained on.
     """
     before = row_of(body)
@@ -36,6 +37,8 @@ def _with_answer(row: Row, answer: str, body: ReviewBody, root: str) -> Row:
             return replace(row, messages=(*row.messages[:-1], _said(row.messages[-1], answer)))
         case PreferenceRow():
             return replace(row, chosen=(*row.chosen[:-1], _said(row.chosen[-1], answer)))
+        case RaftRow():
+            return replace(row, answer=answer)
         case _:
             problem = Problem(field=root, message=f"a {body.row_kind} row has no single answer", remedy="give the row")
             raise InvalidRequest.of([problem])

@@ -4,7 +4,8 @@ Knows structure and the little sense that needs no model. Field paths are relati
 """
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -12,8 +13,10 @@ from genomed.entities.errors import Problem
 from genomed.entities.json_value import JsonObject
 from genomed.entities.rows import (
     ChatRow,
+    LabelledRow,
     Message,
     PreferenceRow,
+    RaftRow,
     RankingRow,
     RecordRow,
     Row,
@@ -24,6 +27,9 @@ from genomed.entities.rows import (
 
 _ORDER = "after an optional system turn, user and assistant take turns, user first"
 _TOOL_ORDER = "each tool call is answered by one tool turn, right after the turn that made it"
+
+QUOTED = re.compile(r"<quote>(.*?)</quote>|##begin_quote##(.*?)##end_quote##", re.DOTALL)
+"""What an answer says that a document says: as our recipe marks it, or as arXiv 2403.10131 does."""
 
 
 def unfit(row: Row) -> list[Problem]:
@@ -42,6 +48,12 @@ def empty_turns(row: Row) -> list[Problem]:
                 for name in ("prompt", "chosen", "rejected")
                 for problem in _silent(name, getattr(row, name), one_turn=name != "prompt")
             ]
+        case LabelledRow():
+            return [*_silent("prompt", row.prompt), *_silent("completion", row.completion, one_turn=True)]
+        case RaftRow():
+            shown = [(f"documents[{n}]", text) for n, text in enumerate(row.documents)]
+            none = [] if shown else [_problem("documents", "is empty")]
+            return [*_blank([("question", row.question), *shown, ("answer", row.answer)]), *none]
         case TripletRow():
             texts = [("anchor", row.anchor), ("positive", row.positive)]
             return _blank([*texts, *((f"negatives[{n}]", text) for n, text in enumerate(row.negatives))])
@@ -60,11 +72,9 @@ def role_order(row: Row) -> list[Problem]:
         case ChatRow():
             return _order("messages", row.messages, ends_with=("assistant",))
         case PreferenceRow():
-            found = _order("prompt", row.prompt, ends_with=("user", "tool"))
-            for name, answer in (("chosen", row.chosen), ("rejected", row.rejected)):
-                if len(answer) != 1 or answer[0].role != "assistant":
-                    found.append(_problem(name, "must be exactly one assistant turn"))
-            return found
+            return _asked_and_answered(row.prompt, {"chosen": row.chosen, "rejected": row.rejected})
+        case LabelledRow():
+            return _asked_and_answered(row.prompt, {"completion": row.completion})
         case _:
             return []
 
@@ -76,6 +86,11 @@ def senseless(row: Row) -> list[Problem]:
             return [*_turns("messages", row.messages), *_tools(row.tools, row.messages), *_nothing_learned(row)]
         case PreferenceRow():
             return _preference(row)
+        case LabelledRow():
+            sides = (("prompt", row.prompt), ("completion", row.completion))
+            return [problem for name, said in sides for problem in _turns(name, said, weights=False)]
+        case RaftRow():
+            return _raft(row)
         case TripletRow():
             return _triplet(row)
         case RankingRow():
@@ -138,6 +153,14 @@ def _order(field: str, messages: Sequence[Message], *, ends_with: tuple[str, ...
     return found
 
 
+def _asked_and_answered(prompt: Sequence[Message], answers: Mapping[str, Sequence[Message]]) -> list[Problem]:
+    found = _order("prompt", prompt, ends_with=("user", "tool"))
+    for name, answer in answers.items():
+        if len(answer) != 1 or answer[0].role != "assistant":
+            found.append(_problem(name, "must be exactly one assistant turn"))
+    return found
+
+
 def _tool_answer(where: str, message: Message, waiting: list[str]) -> list[Problem]:
     """Takes the answered call off `waiting`."""
     if not message.tool_call_id:
@@ -155,9 +178,7 @@ def _turns(field: str, messages: Sequence[Message], *, weights: bool = True) -> 
     for n, message in enumerate(messages):
         where = f"{field}[{n}]"
         if message.weight is not None and (message.role != "assistant" or not weights):
-            told = (
-                "belongs to an assistant's turn" if weights else "says nothing in a preference: only the answer counts"
-            )
+            told = "belongs to an assistant's turn" if weights else "says nothing here: only the answer counts"
             found.append(_problem(f"{where}.weight", told))
         if message.tool_call_id is not None and message.role != "tool":
             found.append(_problem(f"{where}.tool_call_id", "belongs to a tool's turn"))
@@ -234,6 +255,17 @@ def _preference(row: PreferenceRow) -> list[Problem]:
     found += _tools(row.tools, (*row.prompt, *row.chosen, *row.rejected))
     if row.chosen == row.rejected and any(message.text.strip() or message.tool_calls for message in row.chosen):
         found.append(_problem("chosen", "is the same as rejected, so there is nothing to prefer"))
+    return found
+
+
+def _raft(row: RaftRow) -> list[Problem]:
+    found: list[Problem] = []
+    if row.oracle is not None and not 0 <= row.oracle < len(row.documents):
+        told = f"is {row.oracle}, and there are {len(row.documents)} documents, counted from 0"
+        found.append(_problem("oracle", told, "null says that no document holds the answer"))
+    quotations = ["".join(quoted).strip() for quoted in QUOTED.findall(row.answer)]
+    if any(not any(quoted in text for text in row.documents) for quoted in quotations):
+        found.append(_problem("answer", "quotes what stands in none of its documents"))
     return found
 
 

@@ -83,8 +83,8 @@ class RaftRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
 
     question: str
     documents: tuple[str, ...]
-    oracle: Annotated[int, Meta(ge=0)] | None
     answer: str
+    oracle: Annotated[int, Meta(ge=0)] | None = None
 
 
 class TripletRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -15,8 +15,10 @@ from msgspec.structs import replace
 from genomed.entities.json_value import JsonObject
 from genomed.entities.rows import (
     ChatRow,
+    LabelledRow,
     Message,
     PreferenceRow,
+    RaftRow,
     RankingRow,
     RecordRow,
     Row,
@@ -159,6 +161,13 @@ def texts(row: Row) -> Iterator[Place]:
             for name, messages in (("prompt", row.prompt), ("chosen", row.chosen), ("rejected", row.rejected)):
                 yield from _said(name, messages)
             yield from _within("tools", row.tools)
+        case LabelledRow():
+            for name, messages in (("prompt", row.prompt), ("completion", row.completion)):
+                yield from _said(name, messages)
+        case RaftRow():
+            yield "question", row.question
+            yield from _within("documents", row.documents)
+            yield "answer", row.answer
         case TripletRow():
             yield from (("anchor", row.anchor), ("positive", row.positive))
             yield from _within("negatives", row.negatives)
@@ -227,6 +236,11 @@ def _rewritten(row: Row, rewrite: Rewrite) -> Row:
                 rejected=turns(row.rejected),
                 tools=_rewritten_tools(row.tools, rewrite),
             )
+        case LabelledRow():
+            return replace(row, prompt=turns(row.prompt), completion=turns(row.completion))
+        case RaftRow():
+            documents = tuple(map(rewrite, row.documents))
+            return replace(row, question=rewrite(row.question), documents=documents, answer=rewrite(row.answer))
         case TripletRow():
             negatives = tuple(map(rewrite, row.negatives))
             return replace(row, anchor=rewrite(row.anchor), positive=rewrite(row.positive), negatives=negatives)

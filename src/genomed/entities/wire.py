@@ -66,10 +66,11 @@ OVERFLOW = b"overflow"
 
 
 class Frame(Struct, frozen=True, kw_only=True):
-    """One server-sent event. id: the log position to go on from."""
+    """One server-sent event. id: the log position to go on from. name: what it is; an event of the log has its type."""
 
     id: str | None
     data: bytes
+    name: bytes = b""
 
 
 class Frames:
@@ -106,7 +107,18 @@ class Frames:
         self._data, self._name = [], b""
         if not data or name == OVERFLOW:
             return None
-        return Frame(id=self._id, data=b"\n".join(data))
+        return Frame(id=self._id, data=b"\n".join(data), name=name)
+
+
+PIECE, RESULT, FAILED = b"piece", b"result", b"error"
+"""Names of the frames of an answer that comes in pieces: any number of the first, then one of the others."""
+
+
+def last_of(frame: Frame) -> Reply | None:
+    """What the last frame of such an answer says; None for a piece. Raises the GenomeError that it says."""
+    if frame.name == PIECE:
+        return None
+    return read_reply(200 if frame.name == RESULT else 500, frame.data)
 
 
 _KINDS = {kind.kind: kind for kind in GenomeError.__subclasses__()}

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.recipe_port import Candidate, Finding, Need, Recipe, TaskMetric, Tools, WorkItem
-from genomed.entities.rows import Row, kind_of
+from genomed.entities.rows import RaftRow, Row, kind_of
 from genomed.entities.types import RowKind
 from genomed.recipes._passages import Library, Question, folded, key_of, library
 from genomed.recipes._planning import seed_of
@@ -56,7 +56,7 @@ class RaftRecipe:
     version = "1"
     summary = "Answers that quote the right one of several documents, for models that answer from retrieval"
     task = TASK
-    output: tuple[RowKind, ...] = (RowKind.CHAT, RowKind.RECORD)
+    output: tuple[RowKind, ...] = (RowKind.CHAT, RowKind.RAFT, RowKind.RECORD)
     needs: frozenset[Need] = frozenset({Need.MODEL, Need.INPUTS})
     templates: Mapping[str, str] = PROMPTS
     Params: type[Struct] = Params
@@ -104,15 +104,26 @@ class RaftRecipe:
     def compile(self, row: Row, kind: RowKind, params: Struct) -> Sequence[Row]:  # noqa: ARG002 (the port's)
         if kind_of(row) is kind:
             return (row,)
-        if kind is not RowKind.CHAT:
+        if kind not in {RowKind.CHAT, RowKind.RAFT}:
             raise refuse_kind(self.name, row, kind, self.output)
         record = record_of(row, TASK, Raft)
+        if kind is RowKind.RAFT:
+            return (_as_raft(record),)
         system = filled(PROMPTS["task"], begin=BEGIN, end=END)
         documents = "\n\n".join(f"Document {number}:\n{text}" for number, text in enumerate(record.documents, 1))
         return (lesson(system, f"{documents}\n\nQuestion: {record.question}", record.answer),)
 
     def metrics(self) -> Sequence[TaskMetric]:
         return (AnswerLine(), KeywordCoverage())
+
+
+def _as_raft(record: Raft) -> RaftRow:
+    """Where the oracle is not shown its words stay, and are no quotation: quoting from nowhere is not to be learned."""
+    own_text = folded(record.oracle)
+    places = (place for place, text in enumerate(record.documents) if own_text in folded(text))
+    oracle = next(places, None) if record.oracle_shown else None
+    answer = record.answer if oracle is not None else record.answer.replace(BEGIN, "").replace(END, "")
+    return RaftRow(question=record.question, documents=record.documents, oracle=oracle, answer=answer)
 
 
 def shows_oracle(place: int, share: float) -> bool:

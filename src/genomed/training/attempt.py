@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import checkpoints, engine, layer_files, settings
+from . import checkpoints, engine, layer_files, ranks, settings
 from .checkpoints import Checkpoint
 from .failures import WorkerFailure
 from .hardware import Hardware, look, versions
@@ -53,17 +53,29 @@ class Attempt:
             raise Stopped(wish, step=self.resumed.step if self.resumed else 0, checkpoint=self.resumed)
 
     def start(self) -> Hardware:
-        """Says who works on what. Goes on from the newest checkpoint that verifies, where one is asked for."""
+        """For engines that compute with torch."""
         import torch
 
-        spec = self.spec
-        if spec.threads is not None:
-            torch.set_num_threads(spec.threads)
+        if self.spec.threads is not None:
+            torch.set_num_threads(self.spec.threads)
         hardware = look()
+        self.open(
+            device=hardware.device.kind,
+            device_name=hardware.device.name,
+            precision=settings.precision(self.spec, hardware),
+            threads=torch.get_num_threads(),
+        )
+        if self.spec.dataset.kind != "vector_pair":  # torch is enough for those, and the other libraries take seconds
+            engine.quiet()
+        return hardware
+
+    def open(self, *, device: str, device_name: str, precision: str, threads: int | None) -> None:
+        """Says who works on what. Goes on from the newest checkpoint that verifies, where one is asked for."""
+        spec = self.spec
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         if spec.resume:
             self.resumed = checkpoints.newest(self.checkpoints, self.run, rejected=self._rejected)
-        else:
+        elif ranks.leads():
             checkpoints.clear(self.checkpoints)
         self.progress.tell(
             "started",
@@ -72,16 +84,14 @@ class Attempt:
             resume=spec.resume,
             resumedFromStep=self.resumed.step if self.resumed else None,
             versions=versions(),
-            device=hardware.device.kind,
-            deviceName=hardware.device.name,
-            precision=settings.precision(spec, hardware),
-            threads=torch.get_num_threads(),
+            device=device,
+            deviceName=device_name,
+            precision=precision,
+            threads=threads,
         )
         self.progress.tell(
             "effective", fields=[{"field": "engine", "asked": None, "sent": spec.engine, "note": spec.engine_reason}]
         )
-        engine.quiet()
-        return hardware
 
     def _rejected(self, path: Path, reason: str) -> None:
         self.progress.tell("checkpoint_rejected", path=str(path), reason=reason)
@@ -126,10 +136,11 @@ def peak_memory() -> int:
     Linux counts in ru_maxrss also what the parent had when this process was forked; VmHWM of proc(5) is its own alone.
     Elsewhere ru_maxrss, which macOS gives in bytes, getrusage(2).
     """
-    import torch
+    if "torch" in sys.modules:
+        import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+        if torch.cuda.is_available():
+            return torch.cuda.max_memory_allocated()
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))

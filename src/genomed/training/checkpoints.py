@@ -80,6 +80,14 @@ def newest(root: Path, run: Run, *, rejected: Callable[[Path, str], None]) -> Ch
     return None
 
 
+def of_step(root: Path, step: int, run: Run) -> Checkpoint | None:
+    """The checkpoint of that step, if it verifies."""
+    try:
+        return _verified(root / f"checkpoint-{step}", step, run)
+    except Rejected:
+        return None
+
+
 def _verified(folder: Path, step: int, run: Run) -> Checkpoint:
     try:
         document = json.loads((folder / COMMIT).read_bytes())
@@ -144,7 +152,11 @@ def sweep(root: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def prune(root: Path, *, keep: int) -> None:
-    """Leaves the `keep` newest by step. The trainer's own rotation goes by file times, which a copy changes."""
-    for _, folder in list(_folders(root))[keep:]:
-        shutil.rmtree(folder)
+def prune(root: Path, *, keep: int, spare: int | None = None) -> None:
+    """Leaves the `keep` newest by step, and that of step `spare`.
+
+    The trainer's own rotation goes by file times, which a copy changes.
+    """
+    for step, folder in list(_folders(root))[keep:]:
+        if step != spare:
+            shutil.rmtree(folder)

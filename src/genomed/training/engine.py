@@ -12,6 +12,8 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from .length_groups import LengthGroups, length_of
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
@@ -53,7 +55,7 @@ class Model(Protocol):
     def forward(self, **inputs: object) -> Output: ...
     def generate(self, **inputs: object) -> "Tensor": ...
     def parameters(self) -> Iterator["nn.Parameter"]: ...
-    def named_parameters(self) -> Iterator[tuple[str, "nn.Parameter"]]: ...
+    def named_parameters(self, *, remove_duplicate: bool = True) -> Iterator[tuple[str, "nn.Parameter"]]: ...
     def named_modules(self) -> Iterator[tuple[str, "nn.Module"]]: ...
     def train(self, mode: bool = True) -> object: ...
     def eval(self) -> object: ...
@@ -70,6 +72,7 @@ class LoraModel(Model, Protocol):
 class Dataset(Protocol):
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Mapping[str, list[int]]: ...
+    def __iter__(self) -> Iterator[Mapping[str, list[int]]]: ...
 
 
 class State(Protocol):
@@ -112,6 +115,14 @@ def load_model(source: str, **options: object) -> Model:
     return cast(Model, import_module("transformers").AutoModelForCausalLM.from_pretrained(source, **options))
 
 
+def skeleton(source: str, **options: object) -> Model:
+    """The model without its weights: what modules it has, at no cost of memory."""
+    library, torch = import_module("transformers"), import_module("torch")
+    config = library.AutoConfig.from_pretrained(source, **options)
+    with torch.device("meta"):
+        return cast(Model, library.AutoModelForCausalLM.from_config(config))
+
+
 def four_bit_config(compute_dtype: object) -> object:
     """NF4 with double quantization, as the QLoRA paper has it (arXiv 2305.14314, section 2)."""
     return import_module("transformers").BitsAndBytesConfig(
@@ -131,6 +142,11 @@ def lora_config(**options: object) -> object:
     return import_module("peft").LoraConfig(task_type="CAUSAL_LM", bias="none", **options)
 
 
+def put_lora(model: Model, config: object) -> LoraModel:
+    """Raises ValueError where the layer finds no place."""
+    return cast(LoraModel, import_module("peft").get_peft_model(model, config))
+
+
 def load_lora(model: Model, folder: Path, *, trainable: bool) -> LoraModel:
     """Without safetensors peft would fall back to a pickle, so the caller checks the folder first."""
     peft = import_module("peft")
@@ -148,6 +164,26 @@ def restore_lora(model: Model, weights: Path) -> None:
     import_module("peft").set_peft_model_state_dict(model, state, adapter_name="default")
 
 
+def restore_whole(model: Model, folder: Path) -> None:
+    """Puts every weight of a checkpoint into `model`, in place. Weights that share their memory are saved once."""
+    load = import_module("safetensors.torch").load_file
+    state = {name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load(str(file)).items()}
+    missing, strange = cast("nn.Module", model).load_state_dict(state, strict=False)
+    held = {parameter.data_ptr() for name, parameter in model.named_parameters(remove_duplicate=False) if name in state}
+    lost = [
+        name
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if name in missing and parameter.data_ptr() not in held
+    ]
+    if lost or strange:
+        raise ValueError(f"{folder} does not hold the model: {', '.join([*lost, *strange])}")
+
+
+def restore_state(trainer: Trainer, checkpoint: Path) -> None:
+    """What the trainer knew of its own run when it wrote the checkpoint."""
+    trainer.state = import_module("transformers").TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+
+
 def trainer(
     kind: str,
     settings: Mapping[str, object],
@@ -159,7 +195,7 @@ def trainer(
     layer: object,
     listener: "Listener",
 ) -> Trainer:
-    """kind: `SFT` or `DPO`, as TRL names its trainers.
+    """kind: `SFT`, `DPO` or `KTO`, as TRL names its trainers.
 
     layer: the LoRA to put on a plain model; None for full training or for a model that carries one already.
     """
@@ -175,6 +211,12 @@ def trainer(
     )
     built.remove_callback(import_module("transformers").PrinterCallback)
     return cast(Trainer, built)
+
+
+def group_by_length(trainer: Trainer, *, batch: int, seed: int) -> None:
+    """Rows of like length come together, `batch` at a time. Where the trainer lets an order be chosen is one method."""
+    sampler = LengthGroups([length_of(row) for row in trainer.train_dataset], batch=batch, seed=seed)
+    vars(trainer)["_get_train_sampler"] = lambda *_: sampler
 
 
 def dataset(rows: Sequence[Mapping[str, object]]) -> Dataset:
@@ -203,6 +245,7 @@ class Listener(Protocol):
     def step_begin(self) -> None: ...
     def step_end(self, state: State, control: Control) -> None: ...
     def logged(self, state: State, logs: Mapping[str, object]) -> None: ...
+    def evaluated(self, state: State, control: Control, metrics: Mapping[str, object]) -> None: ...
     def saved(self, state: State) -> None: ...
 
 
@@ -217,6 +260,9 @@ def callback(listener: Listener) -> object:
             "on_step_begin": lambda _self, _args, _state, _control, **_: listener.step_begin(),
             "on_step_end": lambda _self, _args, state, control, **_: listener.step_end(state, control),
             "on_log": lambda _self, _args, state, _control, logs, **_: listener.logged(state, logs),
+            "on_evaluate": lambda _self, _args, state, control, metrics, **_: listener.evaluated(
+                state, control, metrics
+            ),
             "on_save": lambda _self, _args, state, _control, **_: listener.saved(state),
         },
     )()

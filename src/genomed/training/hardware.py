@@ -21,6 +21,7 @@ class Device:
     kind: Literal["cpu", "cuda", "mps"]
     name: str
     memoryBytes: int | None  # noqa: N815 (written to the wire as it stands)
+    count: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +73,12 @@ def look() -> Hardware:
     cuda = torch.cuda.is_available()
     if cuda:
         properties = torch.cuda.get_device_properties(0)
-        device = Device(kind="cuda", name=properties.name, memoryBytes=properties.total_memory)
+        device = Device(
+            kind="cuda",
+            name=properties.name,
+            memoryBytes=properties.total_memory,
+            count=torch.cuda.device_count(),
+        )
     elif torch.backends.mps.is_available():
         device = Device(kind="mps", name=platform.processor() or "Apple GPU", memoryBytes=memory_bytes())
     else:
@@ -107,5 +113,6 @@ def probe() -> dict[str, object]:
         "fp16": bool(found and found.fp16),
         "qlora": bool(found and found.bitsandbytes),
         "flashAttention": bool(found and found.flash_attention),
+        "liger": bool(found and found.liger),
         "problems": problems,
     }

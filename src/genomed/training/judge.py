@@ -4,7 +4,7 @@ The conversation is written with the training's own template; decoding is greedy
 preferences both sides are measured against the plain base model, so that the two can be compared.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import engine
@@ -18,10 +18,19 @@ GENERATION_BATCH = 16
 """Prompts decoded together; memory for their caches grows with it."""
 
 
+class Outcome(NamedTuple):
+    """How one row came out. score: of the measure that decides, more is better; loss: None where there is none."""
+
+    id: str
+    score: float
+    loss: float | None
+
+
 class Judgement(NamedTuple):
-    """What a `judged` line says beside its side."""
+    """facts: what a `judged` line says beside its side. outcomes: row by row, in their order."""
 
     facts: dict[str, object]
+    outcomes: Sequence[Outcome] = ()
 
 
 class Bench(NamedTuple):
@@ -35,10 +44,17 @@ class Bench(NamedTuple):
     pause: Callable[[], None]
 
 
-def judge_chat(model: Model, rows: Sequence[ChatRow], bench: Bench) -> Judgement:
+def judge_chat(
+    model: Model,
+    rows: Sequence[ChatRow],
+    bench: Bench,
+    *,
+    measure: Callable[[Sequence[str]], Mapping[str, float]] | None = None,
+) -> Judgement:
+    """measure: further numbers about the answers, in the rows' order."""
     split = [(row, *to_learn(row)) for row in rows]
     encoded = [encode_answer(bench.tokenizer, asked, [answer], row.get("tools")) for row, asked, answer in split]
-    scored = _answer_scores(model, encoded, bench)
+    scored = answer_scores(model, encoded, bench)
     tokens = sum(count for _, count in scored)
     prompts = [prompt_ids(bench.tokenizer, asked, row.get("tools")) for row, asked, _ in split]
     answers = _answers(model, prompts, bench)
@@ -51,8 +67,13 @@ def judge_chat(model: Model, rows: Sequence[ChatRow], bench: Bench) -> Judgement
             "rows": len(rows),
             "loss": -sum(score for score, _ in scored) / tokens if tokens else None,
             "exactMatch": sum(bool(sample["exact"]) for sample in samples) / len(rows),
+            **({} if measure is None else {"metrics": dict(measure(answers))}),
             "samples": samples[: bench.samples],
-        }
+        },
+        [
+            Outcome(row["id"], float(bool(sample["exact"])), -score / count if count else None)
+            for row, sample, (score, count) in zip(rows, samples, scored, strict=True)
+        ],
     )
 
 
@@ -83,7 +104,7 @@ class Preferred(NamedTuple):
 
 def preferred(model: Model, rows: Sequence[PreferenceRow], bench: Bench) -> list[Preferred]:
     sides = [
-        [score for score, _ in _answer_scores(model, [_answer_of(bench, row, side) for row in rows], bench)]
+        [score for score, _ in answer_scores(model, [_answer_of(bench, row, side) for row in rows], bench)]
         for side in ("chosen", "rejected")
     ]
     return [Preferred(chosen, rejected) for chosen, rejected in zip(*sides, strict=True)]
@@ -93,7 +114,9 @@ def _answer_of(bench: Bench, row: PreferenceRow, side: str) -> Encoded:
     return encode_answer(bench.tokenizer, row["prompt"], row["chosen"] if side == "chosen" else row["rejected"])
 
 
-def judge_preferences(side: Sequence[Preferred], base: Sequence[Preferred], *, beta: float) -> Judgement:
+def judge_preferences(
+    rows: Sequence[PreferenceRow], side: Sequence[Preferred], base: Sequence[Preferred], *, beta: float
+) -> Judgement:
     """Rewards as DPO defines them (arXiv 2305.18290, section 4), with the base model as the reference."""
     import torch
 
@@ -109,11 +132,15 @@ def judge_preferences(side: Sequence[Preferred], base: Sequence[Preferred], *, b
             "rewardAccuracy": sum(margin > 0 for margin in margins) / len(margins),
             "rewardMargin": sum(margins) / len(margins),
             "samples": [],
-        }
+        },
+        [
+            Outcome(row["id"], float(margin > 0), loss)
+            for row, margin, loss in zip(rows, margins, losses.tolist(), strict=True)
+        ],
     )
 
 
-def _answer_scores(model: Model, rows: Sequence[Encoded], bench: Bench) -> list[tuple[float, int]]:
+def answer_scores(model: Model, rows: Sequence[Encoded], bench: Bench) -> list[tuple[float, int]]:
     """Of each row: the sum of its answer tokens' log-probabilities, and their number."""
     import torch
 

@@ -3,89 +3,124 @@
 Knows the order of things and nothing of how each is done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from . import dpo, engine, layer_files, model, rows, settings
-from .attempt import KEPT_CHECKPOINTS, Attempt, Stopped
+from . import checkpoints, engine, layer_files, model, settings
+from .attempt import Attempt, Stopped
 from .callbacks import Watch
+from .effective import Effective
 from .engine import Dataset, Model, Tokenizer, Trainer
 from .failures import WorkerFailure
 from .hardware import Hardware
+from .material import COMPARED, CONVERSATIONS, Material, material
+from .rows import Prepared
 from .settings import Settings
-from .specification import Specification
+from .specification import Method, Specification
 from .verdicts import Verdicts
 
-Row = TypeVar("Row")
+TRAINERS = {"chat": "SFT", "raft": "SFT", "preference": "DPO", "labelled": "KTO"}
+"""Row kind -> the engine's name for what trains it."""
 
 
-class Material(NamedTuple):
-    """What the rows of a job became."""
+class Craft(NamedTuple):
+    """What engines that share TRL's trainers do each in their own way: load the base, and begin the layer on it."""
 
-    train: rows.Prepared
-    held_out: rows.Prepared | None
-    chat: Sequence[rows.ChatRow]
-    preferences: Sequence[rows.PreferenceRow]
+    load: Callable[[Specification, Settings, Hardware], Model]
+    begin: Callable[[Specification, Model], tuple[Model, object]]
 
 
-def attempt(shared: Attempt) -> None:
+def attempt(shared: Attempt, craft: Craft | None = None) -> None:
     """Raises Stopped, WorkerFailure, or whatever an engine raises."""
-    spec, progress = shared.spec, shared.progress
+    craft = craft or Craft(model.load_base, _start_layer)
     hardware = shared.start()
     shared.phase("loading")
-    model.check_files(spec)
+    model.check_files(shared.spec)
+    shared.spec = _applicable(shared)
+    spec = shared.spec
     tokenizer = model.load_tokenizer(spec)
     length = _length(spec)
-    material = _material(shared, tokenizer, length)
-    dataset = engine.dataset(material.train.rows)
-    chosen = _settings(shared, hardware, material, dataset, length)
+    held = material(spec, tokenizer, length)
+    _announce_masking(shared, held)
+    dataset = engine.dataset(held.train.rows)
+    chosen = _settings(shared, hardware, held, dataset, length)
     shared.pause()
-    base = model.load_base(spec, chosen, hardware)
+    base = craft.load(spec, chosen, hardware)
     verdicts = Verdicts(
-        spec, progress, chat=material.chat, preferences=material.preferences,
+        spec, shared.progress, held_out=held.judged,
         tokenizer=tokenizer, generation_eos=base.generation_config.eos_token_id,
     )  # fmt: skip
     shared.phase("judging_baseline")
-    verdicts.baseline(base, shared.pause, plain=lambda: model.load_base(_without_layer(spec), chosen, hardware))
-    trainer, watch = _train(shared, chosen, base, tokenizer, material, dataset)
+    verdicts.baseline(base, shared.pause, plain=lambda: craft.load(_without_layer(spec), chosen, hardware))
+    trainer, watch = _train(shared, craft, chosen, base, tokenizer, held, dataset)
     shared.phase("judging_candidate")
     verdicts.candidate(trainer.model, lambda: shared.only_cancel(step=watch.step, checkpoint=watch.checkpoint))
     shared.phase("saving")
-    _finish(shared, trainer, watch, tokenizer)
+    _finish(shared, chosen, trainer, watch, tokenizer)
+
+
+def _applicable(shared: Attempt) -> Specification:
+    """The same, or full training where the LoRA finds no place and the operator lets that happen."""
+    spec, lora = shared.spec, shared.spec.method.lora
+    # Quantized weights cannot be trained whole, and what goes on from a LoRA has found its place before.
+    if lora is None or not spec.method.allow_full or spec.method.type != "lora":
+        return spec
+    if spec.init_layer is not None and model.is_lora(Path(spec.init_layer)):
+        return spec
+    reason = model.lora_obstacle(spec, lora)
+    if reason is None:
+        return spec
+    shared.notice("lora_not_applied", f"every weight is trained, as the operator allows: {reason}")
+    return replace(spec, method=Method(type="full", lora=None, allow_full=True))
+
+
+def _announce_masking(shared: Attempt, held: Material) -> None:
+    if shared.spec.dataset.kind in CONVERSATIONS and held.train.masking == "completion":
+        message = (
+            "the base model's chat template does not mark what the assistant says: "
+            "of each conversation only the last answer is learned"
+        )
+        shared.notice("template_without_markers", message)
 
 
 def _without_layer(spec: Specification) -> Specification:
     return replace(spec, init_layer=None)
 
 
-def _settings(shared: Attempt, hardware: Hardware, material: Material, dataset: Dataset, length: int) -> Settings:
+def _settings(shared: Attempt, hardware: Hardware, held: Material, dataset: Dataset, length: int) -> Settings:
     spec = shared.spec
     packing = "sequence_packing" in spec.optimizations
     chosen = settings.derive(
         spec,
         hardware,
         rows=engine.packed(dataset, length) if packing else len(dataset),
-        eval_rows=len(material.held_out.rows) if material.held_out else 0,
-        masking=material.train.masking,
+        eval_rows=len(held.held_out.rows) if held.held_out else 0,
+        masking=held.train.masking,
         length=length,
     )
-    told = [effective._asdict() for effective in (*chosen.effective, *_rows_told(material))]
+    rule = spec.schedule.early_stopping
+    if (rule is not None or spec.schedule.keep_best) and not chosen.evaluate_at:
+        raise WorkerFailure(
+            "unsupported",
+            "early stopping and the best checkpoint need evaluations on held-out rows, and there are none",
+            remedy="hold rows out and ask for evaluations, or leave both out",
+        )
+    told = [effective._asdict() for effective in (*chosen.effective, *_rows_told(held.train))]
     shared.progress.tell("effective", fields=told)
     return chosen
 
 
-def _rows_told(material: Material) -> list[settings.Effective]:
-    train = material.train
+def _rows_told(train: Prepared) -> list[Effective]:
     note = "; ".join(train.notes) or None
     return [
-        settings.Effective("rowsTrained", len(train.rows) + train.dropped, len(train.rows), _lost(train)),
-        settings.Effective("endTokenTrained", None, train.end_token_trained, note),
+        Effective("rowsTrained", len(train.rows) + train.dropped, len(train.rows), _lost(train)),
+        Effective("endTokenTrained", None, train.end_token_trained, note),
     ]
 
 
-def _lost(prepared: rows.Prepared) -> str | None:
+def _lost(prepared: Prepared) -> str | None:
     if not (prepared.truncated or prepared.dropped):
         return None
     return f"{prepared.truncated} rows cut to sequenceLength; {prepared.dropped} left out, no answer within it"
@@ -98,69 +133,68 @@ def _length(spec: Specification) -> int:
     return asked if positions is None else min(asked, positions)
 
 
-def _material(shared: Attempt, tokenizer: Tokenizer, length: int) -> Material:
-    files, schedule = shared.spec.dataset, shared.spec.schedule
-    masking = rows.masking_of(tokenizer, schedule.train_on_inputs)
-    if files.kind == "chat":
-        stops = rows.stop_ids(tokenizer)
-        train, held = _read(files.train, rows.read_chat, files.rows), _read(files.eval, rows.read_chat, files.eval_rows)
-        return Material(
-            rows.prepare_chat(tokenizer, train, masking=masking, length=length, stops=stops),
-            rows.prepare_chat(tokenizer, held, masking=masking, length=length, stops=stops) if held else None,
-            held,
-            (),
-        )
-    pairs = _read(files.train, rows.read_preferences, files.rows)
-    held_pairs = _read(files.eval, rows.read_preferences, files.eval_rows)
-    return Material(
-        rows.prepare_preferences(tokenizer, pairs, length=length),
-        rows.prepare_preferences(tokenizer, held_pairs, length=length) if held_pairs else None,
-        (),
-        held_pairs,
-    )
-
-
-def _read(path: str | None, read: Callable[[Path], list[Row]], wanted: int) -> list[Row]:
-    found = read(Path(path)) if path is not None else []
-    if len(found) != wanted:
-        raise WorkerFailure("invalid_request", f"{path} holds {len(found)} rows, the specification says {wanted}")
-    return found
-
-
 def _train(
-    shared: Attempt, chosen: Settings, base: Model, tokenizer: Tokenizer, material: Material, dataset: Dataset
+    shared: Attempt, craft: Craft, chosen: Settings, base: Model, tokenizer: Tokenizer, held: Material, dataset: Dataset
 ) -> tuple[Trainer, Watch]:
-    spec = shared.spec
+    spec, resumed = shared.spec, shared.resumed
     shared.phase("training")
     engine.seed_everything(spec.seed)
-    started, layer = _start_layer(spec, base)
-    resumed = shared.resumed
+    started, layer = craft.begin(spec, base)
     trained: list[Model] = []
-    pairwise = spec.dataset.kind == "preference"
 
     def restore() -> None:
         if resumed is not None:
-            dpo.restore_trained(trained[0], resumed.path)
+            model.restore(trained[0], resumed.path, lora=True)
 
+    # A preference run that goes on from a layer carries a frozen copy of it, and the trainer, which looks into
+    # subfolders alone as soon as one holds a layer, then loads only that (transformers.trainer._load_from_checkpoint).
+    continues = spec.dataset.kind in COMPARED and layer is None and spec.method.type != "full"
     watch = Watch(
         progress=shared.progress, wishes=shared.wishes, settings=chosen, folder=shared.checkpoints, run=shared.run,
-        keep=max(KEPT_CHECKPOINTS, spec.schedule.checkpoints), resumed=resumed,
-        restore=restore if pairwise and layer is None and spec.method.type != "full" else None,
+        schedule=spec.schedule, resumed=resumed, restore=restore if continues else None,
     )  # fmt: skip
-    held_out = material.held_out.rows if material.held_out and chosen.evaluate_at else ()
+    held_out = held.held_out.rows if held.held_out and chosen.evaluate_at else ()
     try:
         trainer = engine.trainer(
-            "DPO" if pairwise else "SFT", {**chosen.trainer, "output_dir": str(shared.checkpoints)},
+            TRAINERS[spec.dataset.kind], {**chosen.trainer, "output_dir": str(shared.checkpoints)},
             model=started, tokenizer=tokenizer, rows=dataset, held_out=held_out, layer=layer, listener=watch,
         )  # fmt: skip
+        if (batch := settings.grouped(spec)) is not None:
+            engine.group_by_length(trainer, batch=batch, seed=spec.seed)
     except (ValueError, TypeError, ImportError) as refused:
         raise WorkerFailure("unsupported", f"the engine refuses this configuration: {refused}") from refused
     trained.append(trainer.model)
     _require_layer(spec, trainer.model)
-    trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
-    if watch.stopped is not None and not (watch.stopped == "pause" and watch.step >= chosen.total_steps):
+    _run(shared, trainer, watch)
+    ended = watch.step >= chosen.total_steps or watch.standing.stopped
+    if watch.stopped is not None and not (watch.stopped == "pause" and ended):
         raise Stopped(watch.stopped, step=watch.step, checkpoint=watch.checkpoint)
+    _take_best(shared, trainer, watch)
     return trainer, watch
+
+
+def _run(shared: Attempt, trainer: Trainer, watch: Watch) -> None:
+    resumed = shared.resumed
+    if resumed is None or not watch.standing.stopped:
+        trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
+        return
+    # It had stopped early, and was lost before its layer stood: the engine would take one more step.
+    engine.restore_state(trainer, resumed.path)
+    model.restore(trainer.model, resumed.path, lora=shared.spec.method.lora is not None)
+
+
+def _take_best(shared: Attempt, trainer: Trainer, watch: Watch) -> None:
+    spec, best = shared.spec, watch.standing.best_step
+    if not spec.schedule.keep_best or best is None or best == watch.step:
+        return
+    found = checkpoints.of_step(shared.checkpoints, best, shared.run)
+    if found is None:
+        message = f"the checkpoint of step {best} does not verify any more: the layer is that of step {watch.step}"
+        shared.notice("best_checkpoint_lost", message)
+        return
+    model.restore(trainer.model, found.path, lora=spec.method.lora is not None)
+    loss = watch.standing.best_loss
+    shared.notice("best_checkpoint_kept", f"the layer is that of step {best}, with a held-out loss of {loss}")
 
 
 def _start_layer(spec: Specification, base: Model) -> tuple[Model, object]:
@@ -178,7 +212,7 @@ def _require_layer(spec: Specification, trained: Model) -> None:
         raise WorkerFailure("unsupported", "no weight of the base model would be trained", remedy="use all-linear")
 
 
-def _finish(shared: Attempt, trainer: Trainer, watch: Watch, tokenizer: Tokenizer) -> None:
+def _finish(shared: Attempt, chosen: Settings, trainer: Trainer, watch: Watch, tokenizer: Tokenizer) -> None:
     spec, trained = shared.spec, trainer.model
     lora = spec.method.lora is not None
     if lora and model.is_untouched(trained):
@@ -187,10 +221,11 @@ def _finish(shared: Attempt, trainer: Trainer, watch: Watch, tokenizer: Tokenize
     files = layer_files.publish(trained, None if lora else tokenizer, Path(spec.paths.result), lora=lora)
     shared.finish(
         step=trainer.state.global_step,
-        total_steps=trainer.state.max_steps,
+        total_steps=chosen.total_steps,
         losses=losses,
         tokens_seen=watch.tokens_seen,
         files=files,
         layersAdapted=model.adapted_layers(trained) if lora else None,
         trainableParameters=model.trainable_parameters(trained),
+        format="peft_lora" if lora else "full_model",
     )

@@ -14,9 +14,7 @@ UNSAFE = (".bin", ".pt", ".pth", ".pkl")
 
 def publish(model: Model, tokenizer: Tokenizer | None, result: Path, *, lora: bool) -> dict[str, str]:
     """Name -> sha256 of every file of the layer, which stands complete at `result` afterwards or not at all."""
-    beside = partial(result)
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    beside = begun(result)
     if lora:
         # A preference run that went on from a layer holds a frozen copy of it named "ref", which is no result.
         model.save_pretrained(str(beside), selected_adapters=["default"], save_embedding_layers=False)
@@ -27,6 +25,19 @@ def publish(model: Model, tokenizer: Tokenizer | None, result: Path, *, lora: bo
     (beside / "README.md").unlink(missing_ok=True)
     if unsafe := [path.name for path in beside.rglob("*") if path.suffix in UNSAFE]:
         raise WorkerFailure("training_failed", f"the engine wrote pickled files: {', '.join(unsafe)}")
+    return put(beside, result)
+
+
+def begun(result: Path) -> Path:
+    """An empty folder to write it in."""
+    beside = partial(result)
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    return beside
+
+
+def put(beside: Path, result: Path) -> dict[str, str]:
+    """Gives what was written its name; name -> sha256 of every file."""
     hashes = seal(beside)
     shutil.rmtree(result, ignore_errors=True)
     beside.rename(result)

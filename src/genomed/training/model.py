@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LAYER_CONFIG = "adapter_config.json"
 LAYER_WEIGHTS = "adapter_model.safetensors"
+CONTINUED_AS = {"dora": "metadata.useDora", "rsLora": "metadata.useRslora"}
+"""Where a job asks for what is no part of the universal LoRA settings."""
 
 
 def source_of(spec: Specification) -> str:
@@ -140,20 +142,41 @@ def lora_config(model: Model, lora: Lora) -> object:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules="all-linear" if names == ["all-linear"] else names,
+        use_dora=lora.dora,
+        use_rslora=lora.rs_lora,
     )
+
+
+def lora_obstacle(spec: Specification, lora: Lora) -> str | None:
+    """Why the LoRA finds no place in the base model; None if it does. Tried on the model without its weights."""
+    source = source_of(spec)
+    bare = engine.skeleton(source, **_origin(spec, source))
+    try:
+        layered = engine.put_lora(bare, lora_config(bare, lora))
+    except WorkerFailure as refused:
+        return str(refused)
+    except ValueError as refused:
+        return f"the engine cannot put the layer on: {refused}"
+    return None if adapted_layers(layered) else "no module of the base model would carry it"
 
 
 def continue_layer(model: Model, folder: Path, lora: Lora) -> Model:
     """A trained layer as the trainable start. Its shape is fixed, so a wish for another one is refused."""
+    if not is_lora(folder) and (folder / "config.json").exists():
+        reason = "a LoRA cannot go on from a whole model"
+        raise unsupported("initLayer", str(folder), reason, remedy="use full training, or start from the base model")
     config = layer_config(folder)
     for field, held, asked in (
         ("rank", config.get("r"), lora.rank),
         ("alpha", config.get("lora_alpha"), lora.alpha),
         ("dropout", config.get("lora_dropout"), lora.dropout),
+        ("dora", config.get("use_dora", False), lora.dora),
+        ("rsLora", config.get("use_rslora", False), lora.rs_lora),
     ):
         if held != asked:
             reason = f"the layer to go on from has {held!r}"
-            raise unsupported(f"method.loraConfig.{field}", asked, reason, remedy="ask for the layer's own value")
+            wire = CONTINUED_AS.get(field, f"method.loraConfig.{field}")
+            raise unsupported(wire, asked, reason, remedy="ask for the layer's own value")
     return attach_layer(model, folder, trainable=True)
 
 
@@ -189,6 +212,17 @@ def is_untouched(model: Model) -> bool:
     """Whether every LoRA product is still zero, as it is before the first step."""
     tops = [parameter for name, parameter in model.named_parameters() if ".lora_B.default" in name]
     return not any(bool(parameter.detach().any()) for parameter in tops)
+
+
+def restore(model: Model, checkpoint: Path, *, lora: bool) -> None:
+    """The trained weights of a checkpoint, put into the model that is there. A frozen reference stays as it is."""
+    try:
+        if lora:
+            engine.restore_lora(model, checkpoint / LAYER_WEIGHTS)
+        else:
+            engine.restore_whole(model, checkpoint)
+    except (ValueError, RuntimeError, OSError) as broken:
+        raise WorkerFailure("training_failed", f"{checkpoint.name} cannot be put back: {broken}") from broken
 
 
 def detach(layered: engine.LoraModel) -> None:

@@ -71,8 +71,8 @@ def obstacle(name: str, spec: Specification, hardware: Hardware) -> str | None:
 
 
 def _packing_obstacle(spec: Specification, hardware: Hardware) -> str | None:
-    if spec.dataset.kind != "chat":
-        return "preference rows are trained in pairs, which cannot be packed"
+    if spec.dataset.kind not in ("chat", "raft"):
+        return f"{spec.dataset.kind} rows are compared with a reference one by one, so they cannot be packed"
     if not hardware.flash_attention or "flash_attention" not in spec.optimizations:
         return "without flash_attention packed rows would attend to one another"
     return None

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -46,6 +47,11 @@ class Progress:
         self._seq = self._mend(path)
         self._file = self._open()
         self._home = _number_of(path.parent)
+        self._listener: Callable[[str, Mapping[str, object]], None] | None = None
+
+    def attach(self, listener: Callable[[str, Mapping[str, object]], None]) -> None:
+        """Who else hears what is told, after it was written."""
+        self._listener = listener
 
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -84,6 +90,8 @@ class Progress:
                 raise OSError(
                     errno.ENOSPC, f"{len(self._owed)} bytes of progress could not be written", str(self._path)
                 )
+        if self._listener is not None:
+            self._listener(kind, facts)
 
     def _pay(self) -> None:
         while self._owed:

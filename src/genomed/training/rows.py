@@ -52,13 +52,13 @@ class Prepared(NamedTuple):
 def read_chat(path: Path) -> list[ChatRow]:
     """Raises WorkerFailure invalid_request with file and line."""
     rows: list[ChatRow] = []
-    for where, row in _lines(path):
-        messages = _messages(row.get("messages"), f"{where}: messages")
+    for where, row in lines(path):
+        messages = messages_of(row.get("messages"), f"{where}: messages")
         if messages[-1]["role"] != "assistant":
             raise WorkerFailure("invalid_request", f"{where}: the last message is not the assistant's")
         if all(turn.get("weight") == 0 for turn in messages if turn["role"] == "assistant"):
             raise WorkerFailure("invalid_request", f"{where}: every assistant turn has weight 0")
-        made: ChatRow = {"id": _id(row, where), "messages": messages}
+        made: ChatRow = {"id": identity(row, where), "messages": messages}
         if row.get("tools"):
             made["tools"] = _tools(row["tools"], where)
         rows.append(made)
@@ -77,20 +77,27 @@ def read_preferences(path: Path) -> list[PreferenceRow]:
     """
     return [
         {
-            "id": _id(row, where),
-            "prompt": _messages(row.get("prompt"), f"{where}: prompt"),
-            "chosen": _messages(row.get("chosen"), f"{where}: chosen"),
-            "rejected": _messages(row.get("rejected"), f"{where}: rejected"),
+            "id": identity(row, where),
+            "prompt": messages_of(row.get("prompt"), f"{where}: prompt"),
+            "chosen": messages_of(row.get("chosen"), f"{where}: chosen"),
+            "rejected": messages_of(row.get("rejected"), f"{where}: rejected"),
         }
-        for where, row in _without_tools(_lines(path))
+        for where, row in without_tools(lines(path))
     ]
 
 
-def _without_tools(rows: Iterator[tuple[str, Mapping[str, object]]]) -> Iterator[tuple[str, Mapping[str, object]]]:
+def without_tools(rows: Iterator[tuple[str, Mapping[str, object]]]) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Of rows that compare or rate answers."""
+    sides = ("prompt", "chosen", "rejected", "completion")
     for where, row in rows:
-        turns = [turn for side in ("prompt", "chosen", "rejected") for turn in _listed(row.get(side))]
+        turns = [turn for side in sides for turn in _listed(row.get(side))]
         if row.get("tools") or any(isinstance(turn, dict) and turn.get("tool_calls") for turn in turns):
             raise WorkerFailure("unsupported", f"{where}: preferences with tools are not trained here")
+        rated = [turn for side in sides[1:] for turn in _listed(row.get(side))]
+        if any(isinstance(turn, dict) and turn.get("weight") == 0 for turn in rated):
+            raise WorkerFailure(
+                "unsupported", f"{where}: an answer is compared whole; weights of 0 have no place in it"
+            )
         yield where, row
 
 
@@ -98,7 +105,7 @@ def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
+def lines(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
@@ -118,11 +125,11 @@ def _object(line: str, where: str) -> Mapping[str, object]:
     return row
 
 
-def _id(row: Mapping[str, object], where: str) -> str:
+def identity(row: Mapping[str, object], where: str) -> str:
     return str(row.get("id", where))
 
 
-def _messages(given: object, where: str) -> list[Message]:
+def messages_of(given: object, where: str) -> list[Message]:
     if not isinstance(given, list) or not given:
         raise WorkerFailure("invalid_request", f"{where} is no list of messages")
     return [_message(message, where) for message in given]

@@ -5,6 +5,7 @@ from importlib import import_module
 from . import engine
 from .attempt import Attempt
 from .protocol import Progress, Wishes
+from .sinks import attachment
 from .specification import Specification
 
 OF_ROWS = {
@@ -29,5 +30,6 @@ OF_ENGINES = {
 def attempt(spec: Specification, progress: Progress, wishes: Wishes) -> None:
     """Raises Stopped, WorkerFailure, or whatever an engine raises."""
     engine.prepare(offline=spec.offline)
+    attachment.attach(spec, progress)
     name = OF_ENGINES.get(spec.engine) or OF_ROWS[spec.dataset.kind]
     import_module(f".{name}", __package__).attempt(Attempt(spec, progress, wishes))

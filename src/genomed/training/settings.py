@@ -7,24 +7,16 @@ Pure. Library defaults that would change a result or a machine unasked are set o
 import math
 from typing import NamedTuple
 
+from .effective import Effective, account
 from .failures import unsupported
 from .hardware import Hardware
 from .learning_rate import curve, warmup_steps
 from .optimizations import Features, features
-from .specification import Specification
+from .specification import Kto, Specification
 
 Precision = str
 RESCUE_S = 600.0
 """Seconds of training after which a checkpoint is written though none is due: what a crash may cost at most."""
-
-
-class Effective(NamedTuple):
-    """One field as asked for and as given to the engine."""
-
-    field: str
-    asked: object
-    sent: object
-    note: str | None = None
 
 
 class Settings(NamedTuple):
@@ -69,6 +61,7 @@ def derive(
         reason = f"4-bit training needs a CUDA device and bitsandbytes (device is {hardware.device.kind})"
         raise unsupported("method.type", "qlora", reason, remedy="use lora")
     schedule = spec.schedule
+    grouped(spec)
     wanted = features(spec, hardware)
     number = precision(spec, hardware)
     steps = total_steps(
@@ -81,10 +74,11 @@ def derive(
     save_at, evaluate_at = spread(schedule.checkpoints, steps), spread(evaluations, steps)
     trainer = {**_asked(spec, wanted, number, steps), **_on_purpose(hardware), **_kind(spec, wanted)}
     trainer["max_length"] = length
-    account = _account(spec, trainer, steps=steps, save_at=save_at, evaluate_at=evaluate_at)
-    account.append(Effective("lossMasking", schedule.train_on_inputs, masking))
-    account.append(Effective("model.precision", spec.precision, number))
-    return Settings(trainer, wanted, number, steps, save_at, evaluate_at, account)
+    told = account(spec, trainer, steps=steps, save_at=save_at, evaluate_at=evaluate_at)
+    told.append(Effective("lossMasking", schedule.train_on_inputs, masking))
+    told.append(Effective("rescueCheckpointS", None, RESCUE_S, "a checkpoint also after so many seconds without one"))
+    told.append(Effective("model.precision", spec.precision, number))
+    return Settings(trainer, wanted, number, steps, save_at, evaluate_at, told)
 
 
 def _asked(spec: Specification, wanted: Features, number: Precision, steps: int) -> dict[str, object]:
@@ -92,7 +86,7 @@ def _asked(spec: Specification, wanted: Features, number: Precision, steps: int)
     rate = curve(optimizer)
     return {
         "num_train_epochs": schedule.epochs,
-        "per_device_train_batch_size": schedule.batch_size,
+        "per_device_train_batch_size": max(1, schedule.batch_size // spec.processes),
         "per_device_eval_batch_size": schedule.batch_size,
         "gradient_accumulation_steps": schedule.gradient_accumulation,
         "learning_rate": optimizer.learning_rate,
@@ -130,30 +124,54 @@ def _on_purpose(hardware: Hardware) -> dict[str, object]:
         "ignore_data_skip": False,
         "train_sampling_strategy": "random",
         "trust_remote_code": False,
-        "truncation_mode": "keep_start",
         "push_to_hub": False,
     }
 
 
 def _kind(spec: Specification, wanted: Features) -> dict[str, object]:
-    if spec.dataset.kind == "chat":
-        return {
-            "packing": wanted.packing,
-            "packing_strategy": "bfd",
-            "eval_packing": False,
-            # The chunked loss reads the head's own weight, so it would not see LoRA on the head.
-            "loss_type": "nll" if wanted.fused_kernels or _adapts_head(spec) else "chunked_nll",
-        }
-    if spec.dpo is None:
-        return {}
+    match spec.dataset.kind:
+        case "chat" | "raft":
+            return {
+                "truncation_mode": "keep_start",
+                "packing": wanted.packing,
+                "packing_strategy": "bfd",
+                "eval_packing": False,
+                # The chunked loss reads the head's own weight, so it would not see LoRA on the head.
+                "loss_type": "nll" if wanted.fused_kernels or _adapts_head(spec) else "chunked_nll",
+            }
+        case "preference" if spec.dpo is not None:
+            return _compared(spec) | {
+                "truncation_mode": "keep_start",
+                "beta": spec.dpo.beta,
+                "loss_type": [spec.dpo.loss_type],
+            }
+        case "labelled" if spec.kto is not None:
+            return _compared(spec) | _labelled(spec, spec.kto)
+        case _:
+            return {}
+
+
+def _compared(spec: Specification) -> dict[str, object]:
     dropout = spec.method.lora.dropout if spec.method.lora else 0.0
     return {
-        "beta": spec.dpo.beta,
-        "loss_type": [spec.dpo.loss_type],
-        # Dropout is noise in the preference margin, so the engine turns it off; an asked-for LoRA dropout stays on.
+        # Dropout is noise in what is compared, so the engine turns it off; an asked-for LoRA dropout stays on.
         "disable_dropout": dropout == 0,
         # A full run has no untouched copy to compare with: the reference is computed before the first step instead.
         "precompute_ref_log_probs": spec.method.type == "full",
+    }
+
+
+def _labelled(spec: Specification, kto: Kto) -> dict[str, object]:
+    if spec.schedule.batch_size < 2:
+        reason = "labelled rows are trained beside their neighbours, from two in a batch"
+        raise unsupported("schedule.batchSize", spec.schedule.batch_size, reason, remedy="use a batchSize of 2 or more")
+    return {
+        "loss_type": "kto",
+        "beta": kto.beta,
+        "desirable_weight": kto.desirable_weight,
+        "undesirable_weight": kto.undesirable_weight,
+        # Each prompt's neighbour is fixed before the first step (trl.trainer.kto_trainer, 1.13), so is their order.
+        "train_sampling_strategy": "sequential",
     }
 
 
@@ -165,63 +183,17 @@ def module_names(trainable_modules: str) -> list[str]:
     return [name.strip() for name in trainable_modules.split(",") if name.strip()]
 
 
-ASKED_AS = {
-    "num_train_epochs": "schedule.epochs",
-    "per_device_train_batch_size": "schedule.batchSize",
-    "gradient_accumulation_steps": "schedule.gradientAccumulation",
-    "learning_rate": "optimizer.learningRate",
-    "weight_decay": "optimizer.weightDecay",
-    "max_grad_norm": "optimizer.maxGradientNorm",
-    "beta": "dpo.beta",
-    "loss_type": "dpo.lossType",
-}
-"""Trainer keyword -> the wire field it carries unchanged."""
+def grouped(spec: Specification) -> int | None:
+    """How many rows of like length come together: those between two optimizer steps. Raises WorkerFailure unsupported.
 
-
-def _account(
-    spec: Specification, trainer: dict[str, object], *, steps: int, save_at: frozenset[int], evaluate_at: frozenset[int]
-) -> list[Effective]:
-    schedule, scheduler = spec.schedule, spec.optimizer.scheduler
-    told = [Effective(wire, trainer[name], trainer[name]) for name, wire in ASKED_AS.items() if name in trainer]
-    rate = curve(spec.optimizer)
-    lora = spec.method.lora
-    if lora is not None:
-        told += [
-            Effective("method.loraConfig.rank", lora.rank, lora.rank),
-            Effective("method.loraConfig.alpha", lora.alpha, lora.alpha),
-            Effective("method.loraConfig.dropout", lora.dropout, lora.dropout),
-            Effective("method.loraConfig.trainableModules", lora.trainable_modules, lora.trainable_modules),
-        ]
-    told += [
-        Effective("method.type", spec.method.type, spec.method.type),
-        Effective("optimizer.scheduler.type", scheduler.type, rate.type, rate.note),
-        Effective("optimizer.scheduler.minLRRatio", scheduler.min_lr_ratio, scheduler.min_lr_ratio),
-        Effective("optimizer.scheduler.warmupRatio", scheduler.warmup_ratio, trainer["warmup_steps"], "in steps"),
-        Effective("optimizer.scheduler.cycles", scheduler.cycles, rate.kwargs.get("num_cycles")),
-        Effective("schedule.checkpoints", schedule.checkpoints, sorted(save_at), _fewer(save_at, schedule.checkpoints)),
-        Effective(
-            "schedule.evaluations",
-            schedule.evaluations,
-            sorted(evaluate_at),
-            "no held-out rows" if not evaluate_at else _fewer(evaluate_at, schedule.evaluations),
-        ),
-        Effective(
-            "schedule.sequenceLength",
-            schedule.sequence_length,
-            trainer["max_length"],
-            None if trainer["max_length"] == schedule.sequence_length else "the base model has no more positions",
-        ),
-        Effective("optimizations.enabled", list(spec.optimizations), list(spec.optimizations)),
-        Effective("totalSteps", None, steps),
-        Effective("warmupSteps", None, trainer["warmup_steps"]),
-        Effective("saveSteps", None, sorted(save_at)),
-        Effective("evalSteps", None, sorted(evaluate_at)),
-        Effective("rescueCheckpointS", None, RESCUE_S, "a checkpoint also after so many seconds without one"),
-    ]
-    known = {*ASKED_AS, "warmup_steps", "lr_scheduler_type", "max_length"}
-    told += [Effective(f"engine.{name}", None, value) for name, value in trainer.items() if name not in known]
-    return told
-
-
-def _fewer(chosen: frozenset[int], asked: int) -> str | None:
-    return None if len(chosen) == asked else f"the run has no {asked} distinct steps for it"
+    The engine's own way is left alone, as a run could not be resumed exactly with it.
+    """
+    if not spec.schedule.group_by_length:
+        return None
+    if spec.dataset.kind == "labelled":
+        reason = "labelled rows are trained beside fixed neighbours"
+        raise unsupported("metadata.groupByLength", True, reason, remedy="leave it out")
+    if "sequence_packing" in spec.optimizations:
+        reason = "packed rows have one length already"
+        raise unsupported("metadata.groupByLength", True, reason, remedy="leave out either")
+    return spec.schedule.batch_size * spec.schedule.gradient_accumulation

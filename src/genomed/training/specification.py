@@ -183,6 +183,7 @@ class Specification:
     paths: Paths
     engine: EngineName = "trl"
     engine_reason: str | None = None
+    processes: int = 1
     kto: Kto | None = None
     embedding: Embedding | None = None
     projection: Projection | None = None
@@ -205,6 +206,7 @@ class Specification:
                     "seed": self.seed,
                     "initLayer": self.init_layer,
                     "engine": self.engine,
+                    **({"processes": self.processes} if self.processes > 1 else {}),
                     "kto": None if self.kto is None else asdict(self.kto),
                     "embedding": None if self.embedding is None else asdict(self.embedding),
                     "projection": None if self.projection is None else asdict(self.projection),

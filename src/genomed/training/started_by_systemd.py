@@ -23,6 +23,7 @@ REQUEST_MAX_BYTES = 64 * 1024
 PATIENCE_S = 10.0
 """For a caller that connects and says nothing."""
 
+JOBS, ERRANDS = "jobs", "errands"
 ATTEMPT = re.compile(r"attempt-[0-9]{1,9}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
@@ -96,7 +97,8 @@ def _become_worker(
     _is_held_lock(lock, folder.with_name(f"{folder.name}.lock"))
     _is_same_file(log, folder / "worker.log")
     policy = folder.with_name(f"{folder.name}.policy.json")
-    said = ["confine", str(policy)] if policy.exists() else ["run", str(folder / "spec.json")]
+    verb = "errand" if folder.parent.parent.name == ERRANDS else "run"
+    said = ["confine", str(policy)] if policy.exists() else [verb, str(folder / "spec.json")]
     environment = _environment(request.get("environment"))
     if os.getsid(0) != os.getpid():
         os.setsid()  # systemd has done so; its trial tool has not
@@ -116,9 +118,9 @@ def _folder(named: object, data_dir: str) -> Path:
         raise Refused("no data folder is known: neither --data-dir nor STATE_DIRECTORY")
     if not isinstance(named, str) or not named.startswith("/"):
         raise Refused("the request names no absolute folder")
-    jobs, folder = Path(data_dir, "jobs").resolve(), Path(named).resolve()
-    if folder.parent.parent != jobs or not ATTEMPT.fullmatch(folder.name):
-        raise Refused(f"{named} is no attempt in {jobs}")
+    homes, folder = [Path(data_dir, home).resolve() for home in (JOBS, ERRANDS)], Path(named).resolve()
+    if folder.parent.parent not in homes or not ATTEMPT.fullmatch(folder.name):
+        raise Refused(f"{named} is no attempt in {homes[0]}")
     specification = folder / "spec.json"
     if not specification.is_file() or specification.is_symlink():
         raise Refused(f"{named} holds no specification")

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from .failures import WorkerFailure
 from .layer_files import file_hash
 
-MANIFEST, JUDGEMENT = "genomed-layer.json", "judgement.json"
+MANIFEST, JUDGEMENT, EXPORT = "genomed-layer.json", "judgement.json", "genomed-export.json"
 CONFIGS = (
     "config.json",
     "tokenizer_config.json",
@@ -107,3 +107,56 @@ def _object(path: Path) -> Mapping[str, object]:
     if not isinstance(found, dict):
         raise WorkerFailure("invalid_request", f"{path} is not an object")
     return found
+
+
+MODULES = "modules.json"
+PARTS = ("Transformer", "Pooling", "Normalize", "Dense", "Dropout", "LogitScore")
+PART_ROOM = "sentence_transformers."
+ACTIVATIONS = ("activation_fn", "activation_function", "sbert_ce_default_activation_function")
+ACTIVATION_ROOM = "torch.nn."
+PART_CONFIGS = ("config_sentence_transformers.json", "config.json", "sentence_bert_config.json")
+
+
+def check_modules(folder: Path) -> None:
+    """Raises WorkerFailure for a folder of sentence-transformers that names code, or that keeps a part as a pickle.
+
+    modules.json and the parts' settings name Python classes, which the library imports. Source: sentence-transformers
+    6.0, util.misc.import_module_class and base.modules.dense.
+    """
+    parts = _parts(folder / MODULES) if (folder / MODULES).exists() else []
+    for part in parts:
+        kind, path = str(part.get("type")), PurePosixPath(str(part.get("path", "")))
+        if not kind.startswith(PART_ROOM) or kind.rpartition(".")[2] not in PARTS:
+            reason = f"{folder}/{MODULES} names {kind}, which would be imported; known parts are {', '.join(PARTS)}"
+            raise WorkerFailure("unsupported", reason, remedy="use another model")
+        if path.is_absolute() or ".." in path.parts:
+            raise WorkerFailure("unsupported", f"{folder}/{MODULES} leads out of its folder: {path}")
+        _check_part(folder / path)
+    _check_part(folder)
+
+
+def _parts(path: Path) -> list[Mapping[str, object]]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as broken:
+        raise WorkerFailure("invalid_request", f"{path} cannot be read: {broken}") from None
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise WorkerFailure("invalid_request", f"{path} is no list of objects")
+    return found
+
+
+def _check_part(folder: Path) -> None:
+    pickled = [path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern)]
+    if pickled and not any(folder.glob("*.safetensors")):
+        reason = f"{folder} holds only pickled weights ({', '.join(pickled)})"
+        raise WorkerFailure("unsupported", reason, remedy="convert them to safetensors")
+    for name in PART_CONFIGS:
+        if not (folder / name).exists():
+            continue
+        settings = _object(folder / name)
+        inner = settings.get("sentence_transformers")
+        for held in (settings, inner if isinstance(inner, dict) else {}):
+            for named in (str(held[field]) for field in ACTIVATIONS if held.get(field)):
+                if "." in named and not named.startswith(ACTIVATION_ROOM):
+                    reason = f"{folder}/{name} names {named}, which would be imported"
+                    raise WorkerFailure("unsupported", reason, remedy="use another model")

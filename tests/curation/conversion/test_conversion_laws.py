@@ -10,6 +10,7 @@ from tests.curation.conversion.deeds import Verdict, did, judged
 from genomed.curation.conversion import ROW_KINDS, convert
 from genomed.curation.conversion.material import Material, own_answer
 from genomed.curation.conversion.options import (
+    LabelledOptions,
     Method,
     Negatives,
     Options,
@@ -21,7 +22,7 @@ from genomed.curation.conversion.options import (
 )
 from genomed.curation.conversion.tally import Tally
 from genomed.entities.row_fitness import unfit
-from genomed.entities.rows import ChatRow, PreferenceRow, Row, TripletRow, kind_of
+from genomed.entities.rows import ChatRow, LabelledRow, PreferenceRow, Row, TripletRow, kind_of
 from genomed.entities.trace import SearchResult
 from genomed.entities.types import FeedbackKind
 
@@ -75,6 +76,7 @@ OPTIONS: st.SearchStrategy[Options] = st.one_of(
     st.builds(SftOptions, unjudged=st.booleans()),
     st.builds(SessionsOptions, unjudged=st.booleans(), whole_only=st.booleans(), fewest_turns=st.integers(1, 3)),
     st.builds(PreferenceOptions, all_pairs=st.booleans()),
+    st.builds(LabelledOptions),
     st.builds(TripletsOptions, negatives=st.sampled_from(Negatives), exploded=st.booleans(), bare_ids=st.booleans()),
 )
 
@@ -129,6 +131,16 @@ def test_no_pair_is_identical_and_each_rejects_what_the_persona_said(
         assert row.chosen != row.rejected == (own_answer(source.body),)
 
 
+@given(deeds())
+def test_a_labelled_row_is_what_the_persona_said_as_all_its_judges_marked_it(found: list[Material]) -> None:
+    for row, [source] in made(found, LabelledOptions()):
+        assert isinstance(row, LabelledRow)
+        assert source.body is not None
+        assert row.completion == (own_answer(source.body),)
+        marks = [one.mark for one in source.interaction.feedback if one.result_id is None and one.mark is not None]
+        assert {mark >= 0.5 for mark in marks} == {row.label}
+
+
 @given(deeds(), OPTIONS)
 def test_rows_of_one_session_are_one_group(found: list[Material], options: Options) -> None:
     by_id = {one.interaction_id: one for one in found}
@@ -147,7 +159,7 @@ def test_a_session_is_at_most_one_row(found: list[Material]) -> None:
 
 @given(deeds(), st.booleans())
 def test_every_interaction_is_a_row_or_is_counted_once(found: list[Material], unjudged: bool) -> None:
-    for options in (SftOptions(unjudged=unjudged), PreferenceOptions()):
+    for options in (SftOptions(unjudged=unjudged), PreferenceOptions(), LabelledOptions()):
         tally = Tally("m")
         rows = list(convert(found, options, tally))
         whole, *left_out = tally.steps()
@@ -161,6 +173,7 @@ def test_what_the_log_counts_as_approved_and_as_pairs_is_what_becomes_rows(found
     for options, counted in (
         (SftOptions(), sum(one.interaction.approved for one in here)),
         (PreferenceOptions(), sum(one.interaction.paired for one in here)),
+        (LabelledOptions(), sum(one.interaction.labelled is not None for one in here)),
     ):
         tally = Tally("m")
         rows = list(convert(here, options, tally))

@@ -4,8 +4,9 @@ The answer is kept for a while, a bad one shortly, so that an installation is no
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -19,6 +20,7 @@ from genomed.adapters.local.trainer_socket import SPAWN, ask_probe, socket_of
 from genomed.adapters.local.worker_process import worker_environment
 from genomed.entities.capabilities import Features, ProviderCapabilities, WarmStart
 from genomed.entities.configuration import Scalar
+from genomed.entities.engines import EngineChoice, EngineOffer
 from genomed.entities.types import LRSchedulerType, ModelPrecision, OptimizationFeature, RowKind, TrainingMethod
 
 BAD_NEWS_TTL_S = 15.0
@@ -38,6 +40,7 @@ class Device(Struct, frozen=True, kw_only=True, rename="camel"):
     kind: str = "unknown"
     name: str | None = None
     memory_bytes: int | None = None
+    count: int = 1
 
 
 class Probe(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -50,6 +53,7 @@ class Probe(Struct, frozen=True, kw_only=True, rename="camel"):
     fp16: bool = False
     qlora: bool = False
     flash_attention: bool = False
+    liger: bool = False
     problems: tuple[str, ...] = ()
 
     @property
@@ -65,8 +69,10 @@ class Probe(Struct, frozen=True, kw_only=True, rename="camel"):
 class Interpreter:
     """The look at an interpreter, one at a time."""
 
-    def __init__(self, settings: LocalSettings, now_us: Callable[[], int]) -> None:
-        self._settings = settings
+    def __init__(self, settings: LocalSettings, now_us: Callable[[], int], *, installed: Path | None = None) -> None:
+        """installed: TRL's own environment below the data folder, taken where the one of the settings cannot train."""
+        self._settings, self._installed = settings, installed
+        self.python = settings.engines["trl"].python if "trl" in settings.engines else settings.python
         self._now_us = now_us
         self._asking = anyio.Lock()
         self._known: Probe | None = None
@@ -84,15 +90,30 @@ class Interpreter:
         settings = self._settings
         if settings.launch != SPAWN:
             return await self._ask_trainer(settings.launch)
-        command = [settings.python, settings.worker, "probe"]
+        self.python = settings.engines["trl"].python if "trl" in settings.engines else settings.python
+        probe = await self._ask_of(self.python)
+        if probe.reason is None or "trl" in settings.engines or not await self._is_installed():
+            return probe
+        other = await self._ask_of(str(self._installed))
+        if other.reason is not None:
+            return probe
+        self.python = str(self._installed)
+        return other
+
+    async def _is_installed(self) -> bool:
+        return self._installed is not None and await anyio.to_thread.run_sync(self._installed.exists)
+
+    async def _ask_of(self, python: str) -> Probe:
+        settings = self._settings
+        command = [python, settings.worker, "probe"]
         environment = worker_environment(os.environ, allow_hub=settings.allow_hub)
         try:
             with anyio.fail_after(settings.probe_timeout_s):
                 done = await anyio.run_process(command, env=environment, check=False)
         except TimeoutError:  # before OSError, whose child it is
-            return Probe(problems=(f"the interpreter {settings.python} said nothing in {settings.probe_timeout_s} s",))
+            return Probe(problems=(f"the interpreter {python} said nothing in {settings.probe_timeout_s} s",))
         except OSError as broken:
-            return Probe(problems=(f"the interpreter {settings.python} cannot be started: {broken}",))
+            return Probe(problems=(f"the interpreter {python} cannot be started: {broken}",))
         return read_probe(done.stdout, done.stderr, done.returncode)
 
     async def _ask_trainer(self, launch: str) -> Probe:
@@ -125,7 +146,6 @@ def precisions(probe: Probe) -> tuple[ModelPrecision, ...]:
 
 
 def optimizations(probe: Probe) -> tuple[OptimizationFeature, ...]:
-    """Fused kernels are not offered: the probe does not say whether the engine for them is installed."""
     cuda = probe.device.kind == "cuda"
     offered = {
         OptimizationFeature.GRADIENT_CHECKPOINTING: True,
@@ -134,19 +154,30 @@ def optimizations(probe: Probe) -> tuple[OptimizationFeature, ...]:
         OptimizationFeature.SEQUENCE_PACKING: cuda and probe.flash_attention,
         OptimizationFeature.OPTIMIZER_8BIT: cuda and probe.qlora,
         OptimizationFeature.PAGED_OPTIMIZER: cuda and probe.qlora,
+        OptimizationFeature.FUSED_KERNELS: cuda and probe.liger,
         OptimizationFeature.ACTIVATION_OFFLOADING: cuda,
     }
     return tuple(feature for feature, there in offered.items() if there)
 
 
 def capabilities_of(
-    probe: Probe, *, memory_bytes: int | None, confinement: dict[str, Scalar] | None = None
+    probe: Probe,
+    *,
+    memory_bytes: int | None,
+    confinement: dict[str, Scalar] | None = None,
+    engines: Sequence[EngineOffer] = (),
+    choice: EngineChoice | None = None,
 ) -> ProviderCapabilities:
-    """memory_bytes: of this machine, as jobs may count on it. confinement: of workers, shown beside the hardware."""
+    """memory_bytes: of this machine, as jobs may count on it. confinement: of workers, shown beside the hardware.
+
+    engines: each as it is here. choice: what a job of chat rows gets by itself.
+    """
+    able = {*methods(probe)}.union(*(engine.methods for engine in engines if engine.available))
     hardware: dict[str, Scalar] = {
         "device": probe.device.kind,
         "deviceName": probe.device.name,
         "deviceMemoryBytes": probe.device.memory_bytes,
+        "gpus": probe.device.count if probe.device.kind == "cuda" else 0,
         "memoryBytes": memory_bytes,
         "cpus": os.cpu_count(),
         **(confinement or {}),
@@ -154,10 +185,10 @@ def capabilities_of(
     versions: dict[str, Scalar] = {"python": probe.python, **probe.versions}
     return ProviderCapabilities(
         provider="local",
-        available=probe.reason is None,
-        reason=probe.reason,
+        available=probe.reason is None or any(engine.available for engine in engines),
+        reason=None if any(engine.available for engine in engines) else probe.reason,
         description="This machine, in a worker process of its own that a restart of the daemon does not disturb.",
-        supported_methods=methods(probe),
+        supported_methods=tuple(each for each in TrainingMethod if each in able),
         supported_optimizations=optimizations(probe),
         supported_precisions=precisions(probe),
         supported_schedulers=tuple(LRSchedulerType),
@@ -174,4 +205,6 @@ def capabilities_of(
         ),
         hardware=hardware,
         versions=versions,
+        engines=tuple(engines),
+        engine=choice,
     )

@@ -40,6 +40,7 @@ class ModelConfig(Struct, frozen=True, kw_only=True):
     vocab_size: int | None = None
     max_position_embeddings: int | None = None
     auto_map: dict[str, object] | None = None
+    architectures: tuple[str, ...] | None = None
 
 
 class ModelFolder(Struct, frozen=True, kw_only=True):

@@ -3,41 +3,55 @@
 Read `worker_process` for how a worker is started once and found again, `progress_report` for what its words mean.
 """
 
-from collections.abc import Callable, Sequence
-from errno import EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 from anyio import to_thread
 
 from genomed.adapters._durable_files import write_atomically
 from genomed.adapters.local import (
+    engine_choice,
     judged_answers,
     layer_trust,
     memory,
     objections,
+    perceptron,
     pruning,
     publication,
+    sizing,
     translation,
     worker_start,
 )
 from genomed.adapters.local.attempt_folder import AttemptFolder, attempt_folder, attempts_of
 from genomed.adapters.local.availability import Interpreter, Probe, capabilities_of
 from genomed.adapters.local.base_model import UnfitModel, read_model
+from genomed.adapters.local.encoder_objections import folder_objections
+from genomed.adapters.local.engine_choice import Engines
+from genomed.adapters.local.engine_environments import EngineEnvironments, install_path, python_in
+from genomed.adapters.local.engines import Refusal
+from genomed.adapters.local.errands import FOLDER, LocalErrands
 from genomed.adapters.local.hangs import HangWatch
+from genomed.adapters.local.inference import InferencePool
+from genomed.adapters.local.language_objections import as_trained
+from genomed.adapters.local.layer_import import LocalImports
 from genomed.adapters.local.memory_guard import MemoryGuard
 from genomed.adapters.local.observation import Wish, observe, want
 from genomed.adapters.local.sandbox import Choice, Sandbox
+from genomed.adapters.local.scarcity import SCARCE, looked
 from genomed.adapters.local.settings import settings_from
 from genomed.adapters.local.trainer_socket import TrainerAway, starter_for
+from genomed.adapters.local.warm_worker import WarmWorkers
 from genomed.adapters.local.worker_file import read_plain
 from genomed.adapters.local.worker_process import Workers
 from genomed.entities.capabilities import ProviderCapabilities, Translation, ValidationResult
 from genomed.entities.configuration import JobConfiguration
-from genomed.entities.errors import ErrorBody, ErrorKind, Problem, Transient, Unsupported
+from genomed.entities.engines import EngineChoice, EngineName
+from genomed.entities.errand_port import ErrandRunner
+from genomed.entities.errors import ErrorBody, ErrorKind, Problem, Unsupported
 from genomed.entities.facts import Artifact, DatasetFacts, Estimate
+from genomed.entities.layer_import_port import LayerImporter
 from genomed.entities.ports import (
     Absent,
     Accepted,
@@ -54,21 +68,12 @@ from genomed.entities.ports import (
     SubmitOutcome,
     Uploads,
 )
+from genomed.entities.sizing_port import MemoryNeed, ModelSize
 from genomed.entities.types import ModelPrecision, RowKind
 
 NAME = "local"
 MEMORY_RETRY_S = 30.0
 OTHER_ATTEMPT_RETRY_S = 1.0
-SCARCE = {
-    ENOSPC: "the disk is full",
-    EDQUOT: "the disk's quota is used up",
-    EMFILE: "the daemon may open no more files",
-    ENFILE: "this machine may open no more files",
-    EAGAIN: "no further process may be started now",
-    ENOMEM: "this machine has no memory left",
-}
-"""Wants that pass: no reason to give a job up."""
-T = TypeVar("T")
 
 
 class _Key(msgspec.Struct, frozen=True, rename="camel"):
@@ -84,17 +89,49 @@ class LocalProvider:
         self._settings = settings_from(context.settings)
         self._jobs_dir = Path(context.jobs_dir)
         self._now_us = context.now_us
-        self._interpreter = Interpreter(self._settings, context.now_us)
+        data_dir = self._jobs_dir.parent
+        installed = python_in(install_path(data_dir, EngineName.TRL))
+        self._interpreter = Interpreter(self._settings, context.now_us, installed=installed)
+        self._environments = EngineEnvironments(self._settings, data_dir, context.now_us)
         self._sandbox = Sandbox(self._settings, self._jobs_dir, context.now_us)
-        self._workers = Workers(starter_for(self._settings.launch))
+        starter = starter_for(self._settings.launch)
+        self._warm = WarmWorkers(starter, self._settings) if self._settings.warm else None
+        self._workers = Workers(self._warm or starter)
         self._guard = MemoryGuard(self._workers, self._settings)
         self._hangs = HangWatch(self._settings)
+        self.inference = InferencePool(
+            self._settings,
+            self._jobs_dir.with_name("inference"),
+            layers_dir=Path(context.layers_dir),
+            sandbox=self._sandbox,
+            device=self._device,
+        )
+        self.imports: LayerImporter = LocalImports(Path(context.layers_dir))
+        self.errands: ErrandRunner = LocalErrands(
+            self._jobs_dir.parent / FOLDER,
+            self._settings,
+            interpreter=self._interpreter,
+            sandbox=self._sandbox,
+            workers=self._workers,
+            guard=self._guard,
+            now_us=context.now_us,
+            redact=context.secrets.redact,
+        )
 
     async def capabilities(self) -> ProviderCapabilities:
-        probe = await self._interpreter.probe()
-        choice = await self._sandbox.choice(device=probe.device.kind)
+        engines = await self._engines()
+        choice = await self._sandbox.choice(device=engines.probe.device.kind)
         total = await to_thread.run_sync(memory.total_bytes)
-        return capabilities_of(probe, memory_bytes=total, confinement=worker_start.shown(choice, self._settings))
+        return capabilities_of(
+            engines.probe,
+            memory_bytes=total,
+            confinement=worker_start.shown(choice, self._settings),
+            engines=engines.shown(),
+            choice=engines.automatic(),
+        )
+
+    async def _engines(self) -> Engines:
+        return await engine_choice.look(self._interpreter, self._environments, self._settings)
 
     async def check(
         self,
@@ -103,18 +140,20 @@ class LocalProvider:
         *,
         asked: Sequence[str],  # noqa: ARG002 -- it has an equal for every default
     ) -> ValidationResult:
-        probe = await self._interpreter.probe()
-        choice = await self._sandbox.choice(device=probe.device.kind)
-        return await to_thread.run_sync(self._check, configuration, dataset, probe, choice)
+        engines = await self._engines()
+        choice = await self._sandbox.choice(device=engines.probe.device.kind)
+        return await to_thread.run_sync(self._check, configuration, dataset, engines, choice)
 
     def _check(
-        self, configuration: JobConfiguration, dataset: DatasetFacts, probe: Probe, choice: Choice
+        self, configuration: JobConfiguration, dataset: DatasetFacts, engines: Engines, choice: Choice
     ) -> ValidationResult:
+        probe = engines.probe
         found = objections.objections(configuration, dataset, probe=probe, settings=self._settings)
         if (unheld := worker_start.objection(choice, self._settings)) is not None:
             found.append(Problem(field="", message=unheld.message, remedy=unheld.remedy))
-        if probe.reason is not None:
-            found.insert(0, Problem(field="", message=f"local training is not available: {probe.reason}"))
+        refused = engine_choice.refusal(engines, configuration, dataset.row_kind)
+        if refused is not None and (not refused.field or all(one.field != refused.field for one in found)):
+            found.insert(0, refused.as_problem())
         warnings: list[Problem] = []
         too_large: list[Problem] = []
         if not translation.has_held_out_rows(configuration, dataset):
@@ -127,10 +166,13 @@ class LocalProvider:
             except UnfitModel as unfit:
                 found.append(Problem(field="model.baseModel", message=str(unfit)))
             else:
-                found += objections.module_objections(configuration, model)
+                found += folder_objections(configuration, model, dataset.row_kind)
+                unplaced = objections.module_objections(configuration, model)
+                trained = as_trained(configuration, model, self._settings, row_kind=dataset.row_kind)
+                (found if trained is configuration else warnings).extend(unplaced)
                 need = memory.estimate(
                     memory.workload(
-                        configuration,
+                        trained,
                         model,
                         row_kind=dataset.row_kind,
                         longest_row_bytes=dataset.longest_row_bytes,
@@ -138,6 +180,8 @@ class LocalProvider:
                     )
                 )
                 too_large = self._memory_objections(configuration, need, probe)
+        elif perceptron.widths_of(configuration.model.base_model):
+            too_large = self._memory_objections(configuration, perceptron.need(configuration, dataset), probe)
         kind = ErrorKind.UNSUPPORTED if found or not too_large else ErrorKind.CAPACITY
         return ValidationResult(errors=(*found, *too_large), warnings=tuple(warnings), kind=kind)
 
@@ -159,6 +203,12 @@ class LocalProvider:
     async def quote(self, submission: Submission) -> Estimate | None:  # noqa: ARG002 -- there is nobody to ask
         return None
 
+    async def size_of(self, base_model: str) -> ModelSize:
+        return await to_thread.run_sync(sizing.size_of, base_model, (await self._engines()).probe)
+
+    async def memory_need(self, configuration: JobConfiguration, dataset: DatasetFacts) -> MemoryNeed | None:
+        return await to_thread.run_sync(sizing.memory_need, configuration, dataset, (await self._engines()).probe)
+
     async def forget(self, job_id: str) -> int:
         return await to_thread.run_sync(judged_answers.erase, self._jobs_dir, job_id)
 
@@ -167,11 +217,12 @@ class LocalProvider:
 
     async def submit(self, submission: Submission) -> SubmitOutcome:
         # the device decides whether it is this machine's memory that must suffice
-        probe = await self._interpreter.probe()
-        choice = await self._sandbox.choice(device=probe.device.kind)
-        return await _looked(partial(self._submit, submission, probe.device.kind, choice))
+        engines = await self._engines()
+        choice = await self._sandbox.choice(device=engines.probe.device.kind)
+        return await looked(partial(self._submit, submission, engines, choice))
 
-    def _submit(self, submission: Submission, device: str, choice: Choice) -> SubmitOutcome:
+    def _submit(self, submission: Submission, engines: Engines, choice: Choice) -> SubmitOutcome:
+        device = engines.probe.device.kind
         folder = attempt_folder(self._jobs_dir, submission.job_id, submission.attempt)
         accepted = Accepted(provider_job_id=f"{NAME}-{submission.key}")
         if self._workers.was_started(folder):
@@ -183,11 +234,23 @@ class LocalProvider:
             return Rejected(error=untrusted)
         if (unheld := worker_start.objection(choice, self._settings)) is not None:
             return Rejected(error=unheld)
+        chosen = engine_choice.for_attempt(engines, submission, self._jobs_dir)
+        if isinstance(chosen, Refusal):
+            return Rejected(error=engine_choice.rejection(chosen))
         if device != "cuda" and (shortage := self._shortage(submission)) is not None:
             return shortage
         try:
-            _write_folder(folder, submission)
-            plan = worker_start.plan(submission, folder, choice=choice, settings=self._settings, device=device)
+            _write_folder(folder, submission, chosen)
+            python = engines.python(chosen.engine, self._interpreter.python)
+            plan = worker_start.plan(
+                submission,
+                folder,
+                choice=choice,
+                settings=self._settings,
+                device=device,
+                python=python,
+                processes=chosen.processes,
+            )
             started = self._workers.start(
                 folder, plan.command, plan.environment, confinement=plan.confinement, group=plan.group
             )
@@ -201,6 +264,8 @@ class LocalProvider:
             message = f"the worker could not be started: {trouble}"
             error = ErrorBody(kind=ErrorKind.UNSUPPORTED, message=message, retryable=False, provider=NAME)
             return Rejected(error=error)
+        if self._warm is not None and choice.level != "bubblewrap":
+            self._warm.warm_up()
         return accepted if started else msgspec.structs.replace(accepted, adopted=True)
 
     def _other_running(self, own: AttemptFolder, job_id: str) -> AttemptFolder | None:
@@ -215,12 +280,12 @@ class LocalProvider:
         except UnfitModel:
             return None
         aside = msgspec.convert(submission.payload.get(translation.ASIDE, {}), publication.Output)
-        configuration = submission.configuration
+        configuration, row_kind = submission.configuration, RowKind(submission.row_kind)
         need = memory.estimate(
             memory.workload(
-                configuration,
+                as_trained(configuration, model, self._settings, row_kind=row_kind),
                 model,
-                row_kind=RowKind(submission.row_kind),
+                row_kind=row_kind,
                 longest_row_bytes=aside.longest_row_bytes,
                 precision=configuration.model.precision or ModelPrecision.FP32,
             )
@@ -235,7 +300,7 @@ class LocalProvider:
         return Deferred(reason=reason, retry_after_s=MEMORY_RETRY_S)
 
     async def find(self, key: str, *, job_id: str, intended_us: int) -> LookupOutcome:  # noqa: ARG002 -- folders do not lag
-        return await _looked(partial(self._find, key, job_id))
+        return await looked(partial(self._find, key, job_id))
 
     def _find(self, key: str, job_id: str) -> LookupOutcome:
         for folder in attempts_of(self._jobs_dir, job_id):
@@ -245,7 +310,7 @@ class LocalProvider:
 
     async def poll(self, provider_job_id: str, *, job_id: str, attempt: int, cursor: str) -> Snapshot:  # noqa: ARG002 -- the folder is found by job and attempt
         folder = attempt_folder(self._jobs_dir, job_id, attempt)
-        return await _looked(
+        return await looked(
             lambda: observe(
                 folder,
                 cursor=cursor,
@@ -258,10 +323,10 @@ class LocalProvider:
         )
 
     async def cancel(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- as in poll
-        await _looked(partial(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("cancel")))
+        await looked(partial(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("cancel")))
 
     async def pause(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- as in poll
-        await _looked(partial(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("pause")))
+        await looked(partial(want, attempt_folder(self._jobs_dir, job_id, attempt), Wish("pause")))
 
     async def proceed(self, provider_job_id: str, *, job_id: str, attempt: int) -> None:  # noqa: ARG002 -- it never goes on
         raise Unsupported(f"{provider_job_id} is not held: its worker has ended, a new attempt goes on", provider=NAME)
@@ -275,15 +340,13 @@ class LocalProvider:
         return publication.publish(request, artifact, folder)
 
     async def close(self) -> None:
-        """Workers outlive the daemon on purpose."""
+        """Workers that train outlive the daemon on purpose; those that answer do not."""
+        await self.inference.close()
+        if self._warm is not None:
+            await to_thread.run_sync(self._warm.close)
 
-
-async def _looked(work: Callable[[], T]) -> T:
-    """In a thread. A disk or a machine that fails us says nothing of the worker: the job waits, and is asked again."""
-    try:
-        return await to_thread.run_sync(work)
-    except OSError as trouble:
-        raise Transient(f"the attempt's folder cannot be used now: {trouble}", provider=NAME) from trouble
+    async def _device(self) -> str:
+        return (await self._interpreter.probe()).device.kind
 
 
 def _key_in(folder: AttemptFolder) -> str | None:
@@ -294,10 +357,10 @@ def _key_in(folder: AttemptFolder) -> str | None:
         return None
 
 
-def _write_folder(folder: AttemptFolder, submission: Submission) -> None:
+def _write_folder(folder: AttemptFolder, submission: Submission, chosen: EngineChoice) -> None:
     folder.root.mkdir(parents=True, exist_ok=True)
     folder.checkpoints.mkdir(exist_ok=True)
     aside = submission.payload.get(translation.ASIDE, {})
     write_atomically(folder.output, msgspec.json.encode(aside))
-    spec = translation.specification(submission, paths=folder.paths())
+    spec = translation.specification(submission, paths=folder.paths(), chosen=chosen)
     write_atomically(folder.spec, msgspec.json.format(msgspec.json.encode(spec), indent=1))

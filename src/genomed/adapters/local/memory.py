@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from genomed.adapters.local.base_model import ModelFolder
+from genomed.adapters.local.parameters import ENCODED
 from genomed.adapters.local.settings import GIB
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.types import ModelPrecision, OptimizationFeature, RowKind, TrainingMethod
@@ -20,17 +21,28 @@ from genomed.entities.types import ModelPrecision, OptimizationFeature, RowKind,
 PROCESS_BYTES = 600 << 20
 """Python with torch, transformers, trl and peft: 443 MiB resident as measured (torch 2.13 CPU), rounded up."""
 
+LEAST_OF_PEAK, MOST_OF_PEAK = 0.9, 2.0
+"""How far the estimate may be off, as a share of the measured peak."""
+
 LOGITS_CHUNK_TOKENS = 256
 """TRL 1.13, sft_trainer._CHUNKED_LM_HEAD_CHUNK_SIZE: tokens whose logits live at one time."""
 
 TEMPLATE_TOKENS = 64
 """What a chat template may add to a row beyond its bytes: a guess, for a default system prompt of a few sentences."""
 
-NEVER_ADAPTED = ("lm_head", "embed_tokens", "wte", "wpe", "embed_out", "embed_in")
+NEVER_ADAPTED = (
+    *("lm_head", "embed_tokens", "wte", "wpe", "embed_out", "embed_in"),
+    *("word_embeddings", "position_embeddings", "token_type_embeddings"),
+)
+NEGATIVES = 5
+"""Of LocalParameters.negatives_per_row, where a job says nothing."""
 
 
 class Workload(Struct, frozen=True, kw_only=True):
-    """What decides the need. tokens: of the longest row. adapted: parameters that get gradients."""
+    """What decides the need. tokens: of the longest row. adapted: parameters that get gradients.
+
+    texts: of a row that are encoded each by itself, and all kept until the gradients are known.
+    """
 
     parameters: int
     adapted: int
@@ -42,6 +54,7 @@ class Workload(Struct, frozen=True, kw_only=True):
     hidden: int
     layers: int
     vocabulary: int
+    texts: int = 1
     checkpointing: bool = False
     eight_bit_optimizer: bool = False
 
@@ -90,13 +103,15 @@ def _weight_bytes(work: Workload) -> float:
 
 
 def _activations(work: Workload) -> int:
-    pairs = 2 if work.row_kind is RowKind.PREFERENCE else 1
-    rows = work.batch_size * pairs
+    pairs = 2 if work.row_kind in (RowKind.PREFERENCE, RowKind.LABELLED) else 1  # KTO scores a neighbour's answer, too
+    rows = work.batch_size * pairs * work.texts
     width = 2 if work.precision is ModelPrecision.FP32 else 1  # the source counts 16-bit numbers
     layer = 34 * rows * work.tokens * work.hidden * width
     kept = work.layers * layer
     if work.checkpointing:
         kept = min(kept, layer + 2 * rows * work.tokens * work.hidden * work.layers * width)
+    if work.row_kind in ENCODED:
+        return kept  # nothing is made over a vocabulary
     # fp32 logits and their gradients or logarithms: training holds a chunk, evaluating and judging a whole batch
     return kept + 8 * max(LOGITS_CHUNK_TOKENS, rows * work.tokens) * work.vocabulary
 
@@ -114,6 +129,8 @@ def workload(
     enabled = configuration.optimizations.enabled
     packed = OptimizationFeature.SEQUENCE_PACKING in enabled
     known = longest_row_bytes and not packed
+    if row_kind in ENCODED:
+        limit = min(limit, model.config.max_position_embeddings or limit)
     return Workload(
         parameters=model.parameters,
         adapted=adapted_parameters(configuration, model),
@@ -125,9 +142,20 @@ def workload(
         hidden=model.config.hidden_size or 0,
         layers=model.config.num_hidden_layers or 0,
         vocabulary=model.config.vocab_size or 0,
+        texts=_texts(configuration, row_kind),
         checkpointing=OptimizationFeature.GRADIENT_CHECKPOINTING in enabled,
         eight_bit_optimizer=OptimizationFeature.OPTIMIZER_8BIT in enabled,
     )
+
+
+def _texts(configuration: JobConfiguration, row_kind: RowKind) -> int:
+    """Anchor, positive and negatives of a triplet row. A pair to rank is read as one text."""
+    if row_kind is not RowKind.TRIPLET:
+        return 1
+    if configuration.metadata.get("embeddingLoss") == "triplet":
+        return 3
+    given = configuration.metadata.get("negativesPerRow", NEGATIVES)
+    return 2 + (given if isinstance(given, int) else NEGATIVES)
 
 
 def adapted_parameters(configuration: JobConfiguration, model: ModelFolder) -> int:

@@ -8,16 +8,17 @@ import re
 from pathlib import Path
 
 from genomed.adapters import _parameters
-from genomed.adapters.local import memory
-from genomed.adapters.local.availability import Probe, methods, optimizations, precisions
+from genomed.adapters.local import memory, perceptron
+from genomed.adapters.local.availability import Probe, optimizations, precisions
 from genomed.adapters.local.base_model import ModelFolder
+from genomed.adapters.local.encoder_objections import encoder_objections
+from genomed.adapters.local.language_objections import language_objections
 from genomed.adapters.local.parameters import MEANT_FOR, LocalParameters, unused
 from genomed.adapters.local.settings import LocalSettings
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.errors import Problem
 from genomed.entities.facts import DatasetFacts
-from genomed.entities.rows import TOOLS
-from genomed.entities.types import LRSchedulerType, ModelPrecision, OptimizationFeature, RowKind, TrainingMethod
+from genomed.entities.types import LRSchedulerType, ModelPrecision, RowKind, TrainingMethod
 
 MODULES = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*(\s*,\s*[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*)*")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -33,10 +34,13 @@ def objections(
     """All but those that need the base model's files."""
     return [
         *_of_hardware(configuration, probe),
-        *_of_packing(configuration, dataset),
+        *language_objections(configuration, dataset),
+        *encoder_objections(configuration, dataset, probe),
         *_of_scheduler(configuration),
         *_of_sections(configuration),
-        *_of_base_model_name(configuration, settings),
+        *_of_gpus(configuration, probe),
+        *_of_sinks(configuration, probe),
+        *_of_base_model(configuration, dataset, settings),
         *_parameters.problems(configuration.metadata, LocalParameters),
         *_of_unused_parameters(configuration, dataset),
         *_of_rows(dataset),
@@ -45,10 +49,7 @@ def objections(
 
 def _of_hardware(configuration: JobConfiguration, probe: Probe) -> list[Problem]:
     found = []
-    method, precision = configuration.method.type, configuration.model.precision
-    if method not in methods(probe):
-        message = f"{method.value} needs a CUDA device and bitsandbytes; the device here is {probe.device.kind}"
-        found.append(Problem(field="method.type", message=message, remedy="use lora"))
+    precision = configuration.model.precision
     if precision is not None and precision not in precisions(probe):
         offered = ", ".join(each.value for each in precisions(probe))
         message = f"{precision.value} cannot be trained in here; this machine offers {offered}"
@@ -59,18 +60,6 @@ def _of_hardware(configuration: JobConfiguration, probe: Probe) -> list[Problem]
             message = f"{feature.value} is not possible here; this machine offers {offered}"
             found.append(Problem(field="optimizations.enabled", message=message, remedy=f"leave out {feature.value}"))
     return found
-
-
-def _of_packing(configuration: JobConfiguration, dataset: DatasetFacts) -> list[Problem]:
-    enabled = configuration.optimizations.enabled
-    if OptimizationFeature.SEQUENCE_PACKING not in enabled:
-        return []
-    if dataset.row_kind is RowKind.PREFERENCE:
-        return [Problem(field="optimizations.enabled", message="preference rows are pairs and cannot be packed")]
-    if OptimizationFeature.FLASH_ATTENTION not in enabled:
-        message = "without flash_attention packed rows would attend to one another"
-        return [Problem(field="optimizations.enabled", message=message, remedy="enable flash_attention as well")]
-    return []
 
 
 def _of_scheduler(configuration: JobConfiguration) -> list[Problem]:
@@ -96,15 +85,11 @@ def _of_sections(configuration: JobConfiguration) -> list[Problem]:
     if hardware is not None and hardware.gpu_type is not None:
         message = "the hardware of a local job is this machine; it cannot be chosen"
         found.append(Problem(field="hardware.gpuType", message=message, remedy="leave it out"))
-    if hardware is not None and hardware.num_gpus is not None:
-        message = "a local job uses the one device it finds; a number cannot be chosen"
-        found.append(Problem(field="hardware.numGPUs", message=message, remedy="leave it out"))
-    if integrations is not None and integrations.wandb is not None:
-        message = "local jobs do not report to Weights & Biases yet"
-        found.append(Problem(field="integrations.wandb", message=message, remedy="leave it out"))
     if integrations is not None and integrations.huggingface is not None:
-        message = "local jobs do not upload to the Hugging Face Hub yet"
-        found.append(Problem(field="integrations.huggingface", message=message, remedy="leave it out"))
+        repository = integrations.huggingface.output_repo_name
+        if not HUB_ID.fullmatch(repository):
+            message, remedy = f"{repository!r} is no repository of the hub", "give it as owner/name"
+            found.append(Problem(field="integrations.huggingface.outputRepoName", message=message, remedy=remedy))
     if configuration.method.type is TrainingMethod.FULL and configuration.method.lora_config is not None:
         message = "full training has no LoRA settings"
         found.append(Problem(field="method.loraConfig", message=message, remedy="leave it out, or use lora"))
@@ -115,8 +100,46 @@ def _of_sections(configuration: JobConfiguration) -> list[Problem]:
     return found
 
 
+def _of_sinks(configuration: JobConfiguration, probe: Probe) -> list[Problem]:
+    """Where the numbers are to go needs libraries that training by itself does not."""
+    integrations = configuration.integrations
+    wanted = {
+        "wandb": ("integrations.wandb", integrations is not None and integrations.wandb is not None),
+        "tensorboard": ("metadata.tensorboard", configuration.metadata.get("tensorboard") is True),
+    }
+    return [
+        Problem(
+            field=field,
+            message=f"the worker's interpreter has no {library}",
+            remedy=f"pip install 'genomed[{library}]', or leave it out",
+        )
+        for library, (field, asked) in wanted.items()
+        if asked and not probe.versions.get(library)
+    ]
+
+
+def _of_gpus(configuration: JobConfiguration, probe: Probe) -> list[Problem]:
+    asked = configuration.hardware.num_gpus if configuration.hardware is not None else None
+    if asked is None:
+        return []
+    there = probe.device.count if probe.device.kind == "cuda" else 0
+    if asked > there:
+        message = f"{asked} GPUs are asked for, and this machine has {there}"
+        return [Problem(field="hardware.numGPUs", message=message, remedy="leave it out")]
+    if configuration.schedule.batch_size % asked:
+        message = f"a batch of {configuration.schedule.batch_size} rows cannot be shared evenly by {asked} GPUs"
+        return [Problem(field="schedule.batchSize", message=message, remedy=f"make it a multiple of {asked}")]
+    return []
+
+
 def is_folder_name(base_model: str) -> bool:
     return base_model.startswith(("/", "./", "../", "~")) or Path(base_model).is_dir()
+
+
+def _of_base_model(configuration: JobConfiguration, dataset: DatasetFacts, settings: LocalSettings) -> list[Problem]:
+    if dataset.row_kind is RowKind.VECTOR_PAIR or perceptron.is_perceptron(configuration.model.base_model):
+        return perceptron.objections(configuration, dataset)
+    return _of_base_model_name(configuration, settings)
 
 
 def _of_base_model_name(configuration: JobConfiguration, settings: LocalSettings) -> list[Problem]:
@@ -165,9 +188,6 @@ def _of_rows(dataset: DatasetFacts) -> list[Problem]:
     field, found = "datasets.trainingFileId", []
     if dataset.rows == 0:
         found.append(Problem(field=field, message="the dataset has no rows to train on"))
-    if dataset.row_kind is RowKind.PREFERENCE and TOOLS in dataset.features:
-        message = "preferences with tools are not trained here: the engine would write their calls otherwise"
-        found.append(Problem(field=field, message=message, remedy="train on chat rows with tools, or at a provider"))
     return found
 
 

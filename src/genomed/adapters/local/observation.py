@@ -103,7 +103,7 @@ def _observe(
         return _ended(snapshot, folder)
     if alive or not chunk.drained:
         if alive:
-            _enforce_cancel(folder, workers=workers, settings=settings, now_us=now_us)
+            enforce_cancel(folder, workers=workers, settings=settings, now_us=now_us)
             hangs.look(folder, word=report.cursor.word, now_us=now_us)
             guard.look(folder, now_us=now_us)
         return _running(snapshot, report.cursor, folder, settings=settings, now_us=now_us)
@@ -157,10 +157,10 @@ def _gone(snapshot: Snapshot, folder: AttemptFolder, *, workers: Workers, now_us
         or died_for_memory(folder, log_tail(folder.log), now_us=now_us)
     ):
         return _judged(snapshot, verdict)
-    return replace(snapshot, worker_lost=_last_words(folder, code=workers.code(folder)))
+    return replace(snapshot, worker_lost=last_words(folder, code=workers.code(folder)))
 
 
-def _last_words(folder: AttemptFolder, *, code: int | None) -> str:
+def last_words(folder: AttemptFolder, *, code: int | None) -> str:
     spoke = folder.progress.exists()
     what = "the worker is gone without an ending" if spoke else "the worker died before it said anything"
     if code in KILLED:
@@ -215,7 +215,7 @@ def want(folder: AttemptFolder, wish: Wish) -> None:
 SPOILED = frozenset({EISDIR, EEXIST, ENOTDIR, EACCES, EPERM})
 
 
-def _enforce_cancel(folder: AttemptFolder, *, workers: Workers, settings: LocalSettings, now_us: int) -> None:
+def enforce_cancel(folder: AttemptFolder, *, workers: Workers, settings: LocalSettings, now_us: int) -> None:
     """First the wish, then SIGTERM, then SIGKILL, each with its time."""
     wish, age = wish_in(folder), age_s(folder.wish, now_us)
     if wish is None or wish.want != "cancel" or age is None or age < settings.cancel_grace_s:

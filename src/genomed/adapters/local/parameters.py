@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from genomed.adapters.local.settings import EngineWish
 from genomed.entities.types import RowKind
 
-EngineWish = Literal["auto", "trl", "unsloth", "mlx", "axolotl", "torchtune"]
 DIMENSIONS = r"^[1-9][0-9]{0,4}(,[1-9][0-9]{0,4})*$(?!\n)"
 
 
@@ -58,6 +58,9 @@ class LocalParameters(Struct, frozen=True, kw_only=True, rename="camel", forbid_
 TEXTS = frozenset({RowKind.CHAT, RowKind.PREFERENCE, RowKind.LABELLED, RowKind.RAFT})
 """Kinds of rows that a language model learns from."""
 
+ENCODED = frozenset({RowKind.TRIPLET, RowKind.RANKING})
+"""Kinds of rows that an encoder learns from."""
+
 MEANT_FOR: dict[str, frozenset[RowKind]] = {
     "dpoBeta": frozenset({RowKind.PREFERENCE}),
     "dpoLossType": frozenset({RowKind.PREFERENCE}),
@@ -65,7 +68,7 @@ MEANT_FOR: dict[str, frozenset[RowKind]] = {
     "ktoDesirableWeight": frozenset({RowKind.LABELLED}),
     "ktoUndesirableWeight": frozenset({RowKind.LABELLED}),
     "maxNewTokens": TEXTS,
-    "groupByLength": TEXTS,
+    "groupByLength": TEXTS - {RowKind.LABELLED},
     "embeddingLoss": frozenset({RowKind.TRIPLET}),
     "tripletMargin": frozenset({RowKind.TRIPLET}),
     "tripletDistance": frozenset({RowKind.TRIPLET}),

@@ -95,7 +95,7 @@ class Judged(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type",
 
 
 class Finished(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="finished"):
-    """format: of the result; null where the method says it (an older worker)."""
+    """format: of the result; null where the method says it (an older worker). facts: what an errand measured."""
 
     step: Count
     files: dict[str, str]
@@ -107,6 +107,7 @@ class Finished(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type
     layers_adapted: Count | None = None
     trainable_parameters: Count | None = None
     format: Literal["peft_lora", "full_model", "projection"] | None = None
+    facts: dict[str, object] = {}
 
 
 class Noticed(_Told, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="notice"):

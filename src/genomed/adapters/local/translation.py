@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from genomed.adapters import _parameters
 from genomed.adapters._accounting import Sent, account, values_of
-from genomed.adapters.local.parameters import MEANT_FOR, LocalParameters, unused
+from genomed.adapters.local.parameters import ENCODED, MEANT_FOR, LocalParameters, unused
 from genomed.adapters.local.settings import LocalSettings
 from genomed.entities.capabilities import Translation
 from genomed.entities.configuration import JobConfiguration
+from genomed.entities.engines import EngineChoice
 from genomed.entities.errors import InvalidRequest
 from genomed.entities.facts import DatasetFacts
 from genomed.entities.ports import Submission
@@ -54,7 +55,7 @@ def _payload(
     precision = configuration.model.precision
     return {
         "protocol": PROTOCOL,
-        "engine": "trl" if parameters.engine == "auto" else parameters.engine,
+        "engine": parameters.engine,
         "baseModel": configuration.model.base_model,
         "revision": parameters.revision,
         "offline": not settings.allow_hub,
@@ -178,9 +179,12 @@ def _optimizer(configuration: JobConfiguration) -> dict[str, object]:
 
 def _exceptions(configuration: JobConfiguration, dataset: DatasetFacts) -> dict[str, Sent]:
     """Where more is to say than that the value went out as it stands."""
-    nowhere = ("hardware.gpuType", "hardware.numGPUs", "integrations.wandb", "integrations.huggingface")
-    found = {path: Sent(applicable=False, note="this machine is what there is") for path in nowhere[:2]}
-    found |= {path: Sent(applicable=False, note="local jobs report to nobody else yet") for path in nowhere[2:]}
+    nowhere = ("hardware.gpuType", "hardware.numGPUs")
+    found = {path: Sent(applicable=False, note="this machine is what there is") for path in nowhere}
+    found |= _elsewhere(configuration)
+    if dataset.row_kind in ENCODED:
+        found["schedule.trainOnInputs"] = Sent(applicable=False, note="an encoder writes no answer")
+        found["optimizations.enabled"] = Sent(("dynamic_padding",), "batches are padded to their longest text anyway")
     values = values_of(configuration)
     if configuration.model.precision is None:
         found["model.precision"] = Sent(note="the worker takes the best its device does natively, and reports it")
@@ -200,6 +204,21 @@ def _exceptions(configuration: JobConfiguration, dataset: DatasetFacts) -> dict[
     return found
 
 
+def _elsewhere(configuration: JobConfiguration) -> dict[str, Sent]:
+    """What the worker writes without a network, and what is left to an errand with one."""
+    wandb = configuration.integrations.wandb if configuration.integrations else None
+    hub = configuration.integrations.huggingface if configuration.integrations else None
+    left = "uploaded when the job has succeeded" if wandb and wandb.api_key else "`wandb sync` uploads it"
+    return {
+        "integrations.wandb": Sent(applicable=False)
+        if wandb is None
+        else Sent(wandb.project, f"written as an offline run in the attempt's metrics folder; {left}"),
+        "integrations.huggingface": Sent(applicable=False)
+        if hub is None
+        else Sent(hub.output_repo_name, "the layer is uploaded when the job has succeeded"),
+    }
+
+
 def _parameter_exceptions(
     configuration: JobConfiguration, dataset: DatasetFacts, parameters: LocalParameters
 ) -> dict[str, Sent]:
@@ -217,8 +236,8 @@ def _parameter_exceptions(
     return {f"metadata.{name}": Sent(applicable=False) for name in absent if name != "threads"} | found
 
 
-def specification(submission: Submission, *, paths: Mapping[str, object]) -> dict[str, object]:
-    """spec.json: the payload completed with what only this attempt knows."""
+def specification(submission: Submission, *, paths: Mapping[str, object], chosen: EngineChoice) -> dict[str, object]:
+    """spec.json: the payload completed with what only this attempt knows; there `engine` is no longer a wish."""
     payload = {name: value for name, value in submission.payload.items() if name != ASIDE}
     judge, dataset = payload.get("judge"), payload.get("dataset")
     if submission.eval_path is None or not isinstance(judge, dict):
@@ -227,6 +246,9 @@ def specification(submission: Submission, *, paths: Mapping[str, object]) -> dic
         judge = {**judge, "baselineLayer": submission.parent_layer_path}
     return {
         **payload,
+        "engine": chosen.engine.value,
+        "engineReason": chosen.reason,
+        "processes": chosen.processes,
         "jobId": submission.job_id,
         "attempt": submission.attempt,
         "submissionKey": submission.key,

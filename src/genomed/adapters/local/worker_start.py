@@ -5,6 +5,7 @@ Blocking. Does not start anything.
 
 import os
 
+import msgspec
 from msgspec import Struct
 
 from genomed.adapters.local import control_group, grants
@@ -41,20 +42,27 @@ def objection(choice: Choice, settings: LocalSettings) -> ErrorBody | None:
 
 def shown(choice: Choice, settings: LocalSettings) -> dict[str, Scalar]:
     """For provider-capabilities and doctor."""
-    told = _told(choice, settings, "", None)
-    return {"sandbox": told.level, "sandboxNetwork": told.network, "sandboxMissing": "; ".join(told.missing) or None}
+    now = told(choice, settings, "", None)
+    return {"sandbox": now.level, "sandboxNetwork": now.network, "sandboxMissing": "; ".join(now.missing) or None}
 
 
 def plan(
-    submission: Submission, folder: AttemptFolder, *, choice: Choice, settings: LocalSettings, device: str
+    submission: Submission,
+    folder: AttemptFolder,
+    *,
+    choice: Choice,
+    settings: LocalSettings,
+    device: str,
+    python: str,
+    processes: int = 1,
 ) -> Plan:
-    """Raises OSError."""
+    """python: of the engine that the job got; processes: of the job, which speak over loopback. Raises OSError."""
     environment = worker_environment(os.environ, allow_hub=settings.allow_hub)
     if settings.allow_hub:
         environment |= grants.hub_caches(os.environ)
     if choice.level == "none":
-        command = (settings.python, settings.worker, "run", str(folder.spec))
-        return Plan(command=command, environment=environment, confinement=_told(choice, settings, device, None))
+        command = (python, settings.worker, "run", str(folder.spec))
+        return Plan(command=command, environment=environment, confinement=told(choice, settings, device, None))
     group = _group(folder, settings)
     policy = policy_of(
         submission,
@@ -65,10 +73,16 @@ def plan(
         device=device,
         cgroup=group.path if isinstance(group, Group) else None,
     )
+    confinement = told(choice, settings, device, group)
+    # Bubblewrap's house has a loopback of its own; Landlock and its filter close every socket or none.
+    if processes > 1 and choice.level == "landlock" and confinement.network == "closed":
+        policy = msgspec.structs.replace(policy, network=True)
+        missing = (*confinement.missing, "the network stays open: the processes of one job speak over it")
+        confinement = msgspec.structs.replace(confinement, network="open", missing=missing)
     return Plan(
-        command=confined_command(policy, folder.policy, python=settings.python),
+        command=confined_command(policy, folder.policy, python=python),
         environment=environment,
-        confinement=_told(choice, settings, device, group),
+        confinement=confinement,
         group=policy.cgroup,
     )
 
@@ -86,7 +100,8 @@ def _group(folder: AttemptFolder, settings: LocalSettings) -> Group | str:
         return str(none)
 
 
-def _told(choice: Choice, settings: LocalSettings, device: str, group: Group | str | None) -> Confinement:
+def told(choice: Choice, settings: LocalSettings, device: str, group: Group | str | None) -> Confinement:
+    """What there is to say of a confinement; group: of the process, or why it has none."""
     missing = list(choice.missing)
     closed = choice.confines and choice.closes_network and not settings.allow_hub
     if choice.confines and settings.allow_hub:

@@ -69,7 +69,7 @@ def _judgements(job: RemoteJob, *, began: bool) -> dict[str, Judgement]:
 
 
 def _judgement(order: Order, score: float, loss: float) -> Judgement:
-    if order.row_kind is RowKind.PREFERENCE:
+    if order.row_kind in {RowKind.PREFERENCE, RowKind.LABELLED}:
         return Judgement(rows=order.eval_rows, loss=loss, reward_accuracy=score)
     return Judgement(rows=order.eval_rows, loss=loss, exact_match=score)
 

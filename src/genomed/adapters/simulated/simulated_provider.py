@@ -92,7 +92,7 @@ class Simulated:
             supported_optimizations=tuple(OptimizationFeature),
             supported_precisions=tuple(ModelPrecision),
             supported_schedulers=tuple(LRSchedulerType),
-            supported_row_kinds=(RowKind.CHAT, RowKind.PREFERENCE),
+            supported_row_kinds=(RowKind.CHAT, RowKind.PREFERENCE, RowKind.LABELLED),
             custom_parameters=_parameters.definitions(Simulation),
             features=Features(
                 pause=True,

@@ -13,7 +13,18 @@ from zlib import crc32
 
 import msgspec
 
-from genomed.entities.rows import ChatRow, Message, PreferenceRow, RankingRow, RecordRow, Row, TripletRow, VectorPairRow
+from genomed.entities.rows import (
+    ChatRow,
+    LabelledRow,
+    Message,
+    PreferenceRow,
+    RaftRow,
+    RankingRow,
+    RecordRow,
+    Row,
+    TripletRow,
+    VectorPairRow,
+)
 
 SHINGLE_WORDS = 3
 BINS = 64
@@ -49,6 +60,11 @@ def parts(row: Row) -> tuple[str, ...]:
         case PreferenceRow():
             asked = [turn for turn in row.prompt if turn.role != "system"]
             return _said(asked), _said(row.chosen), _said(row.rejected)
+        case LabelledRow():
+            asked = [turn for turn in row.prompt if turn.role != "system"]
+            return _said(asked), _said(row.completion), str(row.label)
+        case RaftRow():
+            return row.question, "\n".join(row.documents), row.answer
         case TripletRow():
             return row.anchor, row.positive, "\n".join(row.negatives)
         case RankingRow():

@@ -11,7 +11,7 @@ import msgspec
 
 from genomed.entities.cleaning import CleaningRules, CleaningStep
 from genomed.entities.row_fitness import empty_turns, role_order, senseless
-from genomed.entities.rows import ChatRow, PreferenceRow, Row, row_id
+from genomed.entities.rows import ChatRow, LabelledRow, PreferenceRow, Row, row_id
 from genomed.entities.sensitive import credentials_in, masked, texts, without_credentials
 
 FEW_ROWS = 10
@@ -122,6 +122,10 @@ def answers_in_json(row: Row) -> bool:
             last = row.messages[-1] if row.messages else None
         case PreferenceRow():
             last = row.chosen[-1] if row.chosen else None
+        case LabelledRow():
+            if not row.label:
+                return True  # what is to be avoided need not be JSON
+            last = row.completion[-1] if row.completion else None
         case _:
             return True
     if last is None:

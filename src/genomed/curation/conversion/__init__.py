@@ -1,4 +1,4 @@
-"""From what agents did to rows: four methods, each with an account of what it left out. Pure.
+"""From what agents did to rows: five methods, each with an account of what it left out. Pure.
 
 `convert` is the door: interactions with their words go in, lessons come out, and a tally counts the rest. The methods
 are in modules of their own and know nothing of each other.
@@ -6,8 +6,10 @@ are in modules of their own and know nothing of each other.
 
 from collections.abc import Iterable, Iterator
 
+from genomed.curation.conversion.labelled import labelled
 from genomed.curation.conversion.material import Material
 from genomed.curation.conversion.options import (
+    LabelledOptions,
     Method,
     Options,
     PreferenceOptions,
@@ -27,6 +29,7 @@ ROW_KINDS: dict[Method, RowKind] = {
     Method.SFT: RowKind.CHAT,
     Method.SESSIONS: RowKind.CHAT,
     Method.PREFERENCE: RowKind.PREFERENCE,
+    Method.LABELLED: RowKind.LABELLED,
     Method.TRIPLETS: RowKind.TRIPLET,
 }
 
@@ -40,5 +43,7 @@ def convert(materials: Iterable[Material], options: Options, tally: Tally) -> It
             return sessions(materials, options, tally)
         case PreferenceOptions():
             return preference(materials, options, tally)
+        case LabelledOptions():
+            return labelled(materials, options, tally)
         case TripletsOptions():
             return triplets(materials, options, tally)

@@ -1,4 +1,4 @@
-"""How interactions become rows: the four methods, and what may be chosen of each. Read from JSON, strictly."""
+"""How interactions become rows: the five methods, and what may be chosen of each. Read from JSON, strictly."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -14,6 +14,7 @@ class Method(StrEnum):
     SFT = "sft"
     SESSIONS = "sessions"
     PREFERENCE = "preference"
+    LABELLED = "labelled"
     TRIPLETS = "triplets"
 
 
@@ -62,6 +63,10 @@ class PreferenceOptions(Struct, frozen=True, kw_only=True, rename="camel", forbi
     all_pairs: bool = False
 
 
+class LabelledOptions(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What the persona said, with a thumb up or down. There is nothing to choose."""
+
+
 class TripletsOptions(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Rows of searches. relevance: a result rated as much is a positive. most_negatives: of top_k and random.
 
@@ -76,12 +81,13 @@ class TripletsOptions(Struct, frozen=True, kw_only=True, rename="camel", forbid_
     bare_ids: bool = False
 
 
-Options = SftOptions | SessionsOptions | PreferenceOptions | TripletsOptions
+Options = SftOptions | SessionsOptions | PreferenceOptions | LabelledOptions | TripletsOptions
 
 _OPTIONS: dict[Method, type[Options]] = {
     Method.SFT: SftOptions,
     Method.SESSIONS: SessionsOptions,
     Method.PREFERENCE: PreferenceOptions,
+    Method.LABELLED: LabelledOptions,
     Method.TRIPLETS: TripletsOptions,
 }
 

@@ -19,6 +19,7 @@ from genomed.curation.formats.prompt_completion import FORMAT as PROMPT_COMPLETI
 from genomed.curation.formats.sentence_pairs import LABELLED_PAIRS, SENTENCE_SCORES, SENTENCE_TRIPLETS
 from genomed.curation.formats.shape import Format, Misfit
 from genomed.curation.formats.sharegpt import FORMAT as SHAREGPT
+from genomed.curation.formats.trl_kto import TRL_KTO, TRL_KTO_TEXT
 from genomed.curation.formats.trl_preference import TRL_PREFERENCE, TRL_PREFERENCE_IMPLICIT, TRL_PREFERENCE_TEXT
 from genomed.entities.errors import InvalidRequest, Problem
 from genomed.entities.json_value import JsonObject
@@ -32,6 +33,8 @@ FORMATS: tuple[Format, ...] = (
     TRL_PREFERENCE,
     TRL_PREFERENCE_TEXT,
     TRL_PREFERENCE_IMPLICIT,
+    TRL_KTO,
+    TRL_KTO_TEXT,
     PROMPT_COMPLETION,
     ALPACA,
     ALPACA_TEXT,

@@ -10,7 +10,7 @@ from genomed.entities.rows import ROW_TYPES, Row, row_id
 from genomed.entities.types import RowKind
 
 _ID = re.compile(r"[0-9a-f]{64}\Z")
-_OURS_ALONE = {RowKind.VECTOR_PAIR, RowKind.RECORD}
+_OURS_ALONE = {RowKind.RAFT, RowKind.VECTOR_PAIR, RowKind.RECORD}
 _NAMES = {kind: frozenset(made.__struct_fields__) for kind, made in ROW_TYPES.items()}
 _NEEDED = {
     kind: frozenset(field.name for field in msgspec.structs.fields(made) if field.required)

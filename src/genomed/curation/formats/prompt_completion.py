@@ -10,6 +10,9 @@ _ALL = ("prompt", "completion")
 
 
 def _kind(found: JsonObject) -> RowKind | None:
+    """Beside a verdict they are no lesson: some completions are there to be avoided."""
+    if isinstance(found.get("label"), bool):
+        return None
     return RowKind.CHAT if all(isinstance(found.get(name), str) for name in _ALL) else None
 
 

@@ -16,9 +16,9 @@ from genomed.curation.formats.shape import Misfit
 from genomed.entities.json_value import JsonObject
 
 DELIMITERS = ",;\t|"
-_JSON = frozenset({"messages", "tools", "conversations", "history", "data", "negatives", "scores"})
-_NUMBERS = frozenset({"score", "label"})
-_MAYBE_TURNS = frozenset({"prompt", "chosen", "rejected"})
+_JSON = frozenset({"messages", "tools", "conversations", "history", "data", "negatives", "scores", "documents"})
+_NUMBERS = frozenset({"score", "label", "oracle"})
+_MAYBE_TURNS = frozenset({"prompt", "chosen", "rejected", "completion"})
 _VECTORS = frozenset({"input", "target"})
 
 

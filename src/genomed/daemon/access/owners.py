@@ -27,6 +27,7 @@ from genomed.entities.bucket import Bucket
 from genomed.entities.dataset import Dataset
 from genomed.entities.deployment import Deployment
 from genomed.entities.draft import Draft
+from genomed.entities.errand_record import ErrandRecord
 from genomed.entities.forgetting import Forgetting
 from genomed.entities.interaction import Interaction
 from genomed.entities.job import Job
@@ -178,6 +179,8 @@ def _within(state: object | None) -> Within:
             return Within(persona=state.key.persona_id)
         case Run():
             return Within(persona=state.started.persona_id)
+        case ErrandRecord():
+            return Within(persona=state.requested.persona_id)
         case Forgetting():
             return Within(persona=state.requested.persona_id)
         case Item():

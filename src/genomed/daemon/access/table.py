@@ -27,6 +27,7 @@ class Owned(StrEnum):
     ITEM = "item"
     RUN = "recipe"
     TASK = "self_task"
+    ERRAND = "errand"
     FORGETTING = "forget"
 
 
@@ -48,6 +49,8 @@ OWNED: dict[str, Owned] = {
     "train-status:sessionId": Owned.JOB,
     "bucketId": Owned.BUCKET,
     "layerId": Owned.LAYER,
+    "layerIds": Owned.LAYER,
+    "otherLayerId": Owned.LAYER,
     "datasetId": Owned.DATASET,
     "otherDatasetId": Owned.DATASET,
     "trainingFileId": Owned.DATASET,
@@ -62,6 +65,7 @@ OWNED: dict[str, Owned] = {
     f"corrections.{KEY}": Owned.ITEM,
     "runId": Owned.RUN,
     "taskId": Owned.TASK,
+    "errandId": Owned.ERRAND,
     "forgetId": Owned.FORGETTING,
 }
 
@@ -92,7 +96,9 @@ NEUTRAL = frozenset(
 )  # fmt: skip
 """Names of texts that name nothing owned: words, choices, and ids that mean something only inside of what is owned."""
 
-CONTENT = frozenset({"input", "output", "tools", "results", "rows", "context"})
+CONTENT = frozenset(
+    {"input", "output", "tools", "results", "rows", "context", "messages", "prompt", "texts", "pairs", "stop"}
+)
 """What a persona says or takes in; nothing in it is looked up."""
 
 ABOUT_THE_HOUSE = frozenset(

@@ -85,12 +85,14 @@ class Courier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """slots: jobs at a time by provider; not named: no limit. poll_s: seconds between polls by provider.
 
     questions: how many questions one provider is asked at the same time, whatever the number of its jobs.
+    errands: pieces of work on layers (merge, export, quantize, evaluate, upload) that run here at the same time.
     """
 
     slots: dict[str, Annotated[int, Meta(ge=1)]] = field(default_factory=lambda: {"local": 1})
     poll_s: dict[str, Seconds] = field(default_factory=lambda: {"local": 0.5, "simulated": 0.05})
     default_poll_s: Seconds = 15.0
     questions: Annotated[int, Meta(ge=1, le=1000)] = 8
+    errands: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
 class ProviderPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

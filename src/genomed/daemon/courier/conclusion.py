@@ -9,6 +9,8 @@ from genomed.daemon.courier.settlement import settlement
 from genomed.entities.bucket import Bucket, release
 from genomed.entities.dataset import Dataset
 from genomed.entities.envelope import Write
+from genomed.entities.errand_events import ErrandLayer
+from genomed.entities.errand_port import RunsErrands
 from genomed.entities.errors import Internal
 from genomed.entities.events import (
     Event,
@@ -26,6 +28,7 @@ from genomed.entities.journal_port import Journal
 from genomed.entities.layer import Genome, Layer
 from genomed.entities.ports import LayerRequest, Provider, PublishedLayer
 from genomed.entities.types import EventLevel
+from genomed.entities.upload_wish import uploads
 from genomed.entities.verdict import reach_verdict
 
 
@@ -66,8 +69,27 @@ async def conclude(at: Conclusion, *, journal: Journal, provider: Provider, laye
         Write(stream=f"job/{at.job_id}", expected=at.version, events=tuple(events)),
         *await _layer(at, journal, published, verdict),
         *adoption,
+        *_uploads(at, provider, published),
         *await bucket_release(journal, at.job_id, job, succeeded=True, reason="succeeded"),
         *await settlement(journal, at.job_id, job, ended_by=events),
+    ]
+
+
+def _uploads(at: Conclusion, provider: Provider, published: PublishedLayer) -> list[Write]:
+    """Asked for in the same append, so that no crash comes between the layer and its upload; the errands do the rest.
+
+    Their ids are the same for the same attempt, as the layer's is.
+    """
+    if not isinstance(provider, RunsErrands):  # a cloud provider does it by itself, or refused the wish
+        return []
+    location = at.job.artifact.location if at.job.artifact else ""
+    named = ErrandLayer(layer_id=at.layer_id, path=published.path, manifest_sha256=published.manifest_sha256)
+    owed = uploads(
+        at.job.configuration, layer=named, location=location or "", persona_id=at.job.persona_id, job_id=at.job_id
+    )
+    own = f"{at.job_id.removeprefix('job-')}-{at.attempt}"
+    return [
+        Write(stream=f"errand/errand-{own}-{upload.name}", expected=0, events=(upload.requested,)) for upload in owed
     ]
 
 

@@ -3,7 +3,7 @@
 A segment is two files: `<sha256>.jsonl` with the rows, `<sha256>.lineage.jsonl` with one Lineage for each. Blocking.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ from genomed.daemon.datasets.reading import RowFile
 from genomed.daemon.datasets.scratch import Scratch
 from genomed.entities.dataset_port import Lesson, Lineage, Segment
 from genomed.entities.errors import NotFound
-from genomed.entities.rows import id_of_line, row_of_line
+from genomed.entities.rows import LabelledRow, id_of_line, row_of_line
 from genomed.entities.types import RowKind
 
 DRAFTS = "drafts"
@@ -87,6 +87,16 @@ def segment_files(draft: Path, sha256: str) -> tuple[Path, Path]:
     if not rows.is_file() or not origins.is_file():
         raise NotFound(f"the rows of segment {sha256[:12]} are not there")
     return rows, origins
+
+
+def labels_in(draft: Path, segments: Sequence[str]) -> tuple[int, int]:
+    """How many of their labelled rows are wanted, and how many are not."""
+    counts = {True: 0, False: 0}
+    for sha256 in segments:
+        for lesson in segment_lessons(draft, sha256, RowKind.LABELLED):
+            if isinstance(lesson.row, LabelledRow):
+                counts[lesson.row.label] += 1
+    return counts[True], counts[False]
 
 
 def segment_lessons(draft: Path, sha256: str, kind: RowKind) -> Iterator[Lesson]:

@@ -13,7 +13,7 @@ from genomed.daemon.datasets.files import EVAL, LINEAGE, TRAIN, lineage_of
 from genomed.daemon.datasets.intake import DEFAULT_SIMILARITY, Intake, lines_of
 from genomed.daemon.datasets.scratch import BATCH_ROWS, Scratch
 from genomed.entities.dataset_port import DatasetDiff, DatasetStats, Lesson, Numbers
-from genomed.entities.rows import TOOLS, ChatRow, Row, features_of, row_of_line
+from genomed.entities.rows import TOOLS, ChatRow, LabelledRow, Row, features_of, row_of_line
 from genomed.entities.sensitive import texts
 from genomed.entities.types import RowKind
 
@@ -21,7 +21,7 @@ LARGEST_SOURCES = 10
 NAMED_ROWS = 20
 
 _FACTS = "CREATE TABLE facts(about INTEGER NOT NULL, value INTEGER NOT NULL)"
-_CHARACTERS, _TOKENS, _TURNS, _BYTES, _TOOLS = range(5)
+_CHARACTERS, _TOKENS, _TURNS, _BYTES, _TOOLS, _WANTED = range(6)
 _PLACES = "CREATE TABLE groups(place INTEGER PRIMARY KEY)"
 _SOURCES = "CREATE TABLE sources(place INTEGER PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL)"
 
@@ -46,6 +46,7 @@ def measured(scratch: Scratch, folder: Path, kind: RowKind, count_tokens: TokenC
         self_generated=generated,
         forgotten=forgotten,
         with_tools=_total(scratch, _TOOLS),
+        wanted=_total(scratch, _WANTED) if kind is RowKind.LABELLED else None,
     )
 
 
@@ -79,6 +80,8 @@ def _facts_of(line: bytes, row: Row, count_tokens: TokenCounter | None) -> Itera
         yield _TOKENS, tokens_of(row, count_tokens)
     if isinstance(row, ChatRow):
         yield _TURNS, len(row.messages)
+    if isinstance(row, LabelledRow):
+        yield _WANTED, int(row.label)
 
 
 def _flush(scratch: Scratch, facts: list[tuple[int, int]]) -> None:

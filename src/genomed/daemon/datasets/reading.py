@@ -17,7 +17,7 @@ from genomed.entities.dataset_port import ImportOptions, Lesson, Progress
 from genomed.entities.errors import InvalidRequest, NotFound, Problem
 from genomed.entities.json_value import JsonObject
 from genomed.entities.row_fitness import unfit
-from genomed.entities.rows import ROW_TYPES, ChatRow, PreferenceRow, Row, kind_of, row_id
+from genomed.entities.rows import ROW_TYPES, ChatRow, LabelledRow, PreferenceRow, Row, kind_of, row_id
 from genomed.entities.types import RowKind
 
 MAX_NAMED = 100
@@ -30,7 +30,7 @@ CHECK_EVERY_LINES = 1000
 LOSSES_LOOKED_AT = 1000
 """Rows whose losses are looked at in any case; later ones are where they have another shape than all before."""
 
-OUR_OWN_FORM = frozenset({"rows", "openai_chat", "trl_preference"})
+OUR_OWN_FORM = frozenset({"rows", "openai_chat", "trl_preference", "trl_kto"})
 """Formats whose plain objects are our rows: they are read without a detour."""
 
 
@@ -187,13 +187,15 @@ def _plain_row(given: JsonObject, kind: RowKind) -> Row | None:
     except (msgspec.ValidationError, RecursionError, OverflowError):
         return None
     match row:
-        case ChatRow():
+        case ChatRow(tools=tools):
             turns = row.messages
-        case PreferenceRow():
+        case PreferenceRow(tools=tools):
             turns = (*row.prompt, *row.chosen, *row.rejected)
+        case LabelledRow():
+            turns, tools = (*row.prompt, *row.completion), None
         case _:
             return row
-    says_nothing = row.tools == () or any(turn.tool_calls == () for turn in turns)
+    says_nothing = tools == () or any(turn.tool_calls == () for turn in turns)
     silent = any(turn.content is None and not turn.tool_calls for turn in turns)
     return None if says_nothing or silent else row
 

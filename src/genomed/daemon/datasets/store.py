@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import mkdtemp
@@ -192,6 +193,10 @@ class DatasetStore:
             self._sweep()
             return erase_rows(self._folder / dataset_id, frozenset(rows))
 
+        return await anyio.to_thread.run_sync(work)
+
+    async def labels_of_draft(self, draft_id: str, segments: Sequence[str]) -> tuple[int, int]:
+        work = partial(dataset_drafts.labels_in, self._draft(draft_id), segments)
         return await anyio.to_thread.run_sync(work)
 
     async def forget_in_draft(self, draft_id: str, segments: Sequence[str], rows: Sequence[str]) -> int:

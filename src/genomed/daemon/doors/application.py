@@ -37,7 +37,7 @@ def doors(
     live = live or LiveSettings(settings)
     body_bytes = settings.limits.body_bytes
     application = web.Application(client_max_size=body_bytes)
-    door = HttpDoor(dispatch, journal, body_bytes=body_bytes)
+    door = HttpDoor(dispatch, journal, body_bytes=body_bytes, limits=live.limits)
     application.middlewares.append(TcpGuard(door, settings.access.tcp, secrets).guard)
     encoder = EventEncoder()
     events = EventDoor(door, journal, EventFeed(journal, encoder, dispatch.gate.owners), live.limits, stopping)

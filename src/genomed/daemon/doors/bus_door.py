@@ -15,7 +15,16 @@ from anyio.abc import TaskGroup
 from genomed.daemon.access.credentials import Credentials
 from genomed.daemon.configuration.sections import Limits
 from genomed.daemon.dispatch import Dispatch, Reply
-from genomed.daemon.doors.bus_messages import Batch, Call, Flaw, event_message, flaw_message, read_frame, reply_message
+from genomed.daemon.doors.bus_messages import (
+    Batch,
+    Call,
+    Flaw,
+    event_message,
+    flaw_message,
+    piece_message,
+    read_frame,
+    reply_message,
+)
 from genomed.daemon.doors.event_view import EventEncoder, Wanted
 from genomed.daemon.doors.http_door import HttpDoor, known
 from genomed.daemon.doors.slow_reader import sent
@@ -183,7 +192,13 @@ class Connection:
         except GenomeError as error:
             return Reply(error=error.body(), head=self._journal.head())
         caller = traced(caller, call.traceparent)
-        return await self._dispatch.execute(call.method, call.params, caller=caller, key=call.key)
+
+        async def tell(piece: msgspec.Struct) -> None:
+            message = piece_message(call, msgspec.json.encode(piece))
+            if message is not None:
+                await self._line.send(message)
+
+        return await self._dispatch.execute(call.method, call.params, caller=caller, key=call.key, tell=tell)
 
     async def _locally(self, work: Callable[[object], Awaitable[dict[str, object]]], params: object) -> Reply:
         try:

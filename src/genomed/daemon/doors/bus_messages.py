@@ -161,6 +161,28 @@ def reply_message(call: Call, reply: Reply) -> bytes | None:
     return _rpc_error(call.answer_to, _code(error, call.method), error.message, error)
 
 
+def piece_message(call: Call, piece: bytes) -> bytes | None:
+    """A piece of the answer that is still to come: a notification of the command's name, with the id of the call; to
+    callers of the older bus an event under their correlation id. piece: an object as JSON.
+    """
+    if call.silent:
+        return None
+    if call.envelope is None:
+        named = None if call.answer_to is msgspec.UNSET else call.answer_to
+        params = {"id": named, **msgspec.json.decode(piece)}
+        return msgspec.json.encode({"jsonrpc": "2.0", "method": f"{call.method}.piece", "params": params})
+    return msgspec.json.encode(
+        {
+            "messageType": "event",
+            "context": call.envelope.get("context"),
+            "origin": call.envelope.get("endpoint"),
+            "endpoint": call.envelope.get("origin"),
+            "correlationId": call.envelope["correlationId"],
+            "payload": msgspec.Raw(piece),
+        }
+    )
+
+
 def flaw_message(flaw: Flaw) -> bytes:
     return _rpc_error(flaw.answer_to, flaw.code, flaw.message, None)
 

@@ -3,15 +3,20 @@
 import logging
 import os
 import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 
+import anyio
 import msgspec
 from aiohttp import web
 
 from genomed import __version__, commands
-from genomed.commands.context import Caller
+from genomed.commands.context import Caller, CallerGone
 from genomed.daemon.access.credentials import Credentials, bearer, peer_of
+from genomed.daemon.configuration.sections import Limits
 from genomed.daemon.dispatch import Dispatch, Reply
+from genomed.daemon.doors.piecewise import Pieces, in_pieces
 from genomed.daemon.journal.journal import Journal
 from genomed.daemon.observation.spans import traced
 from genomed.entities.access_token import token_digest
@@ -47,8 +52,16 @@ TCP_ADMIN = web.RequestKey("tcp_admin", bool)
 class HttpDoor:
     """body_bytes: the largest request, which aiohttp enforces and we explain."""
 
-    def __init__(self, dispatch: Dispatch, journal: Journal, *, body_bytes: int) -> None:
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        journal: Journal,
+        *,
+        body_bytes: int,
+        limits: Callable[[], Limits] = Limits,
+    ) -> None:
         self._body_bytes = body_bytes
+        self._limits = limits
         self._dispatch = dispatch
         self._journal = journal
         self.gate = dispatch.gate
@@ -79,7 +92,7 @@ class HttpDoor:
         """Raises Forbidden for a peer without a role, for a token that does not hold, or without a peer."""
         return await self.gate.caller(self.credentials(request), command=command)
 
-    async def command(self, request: web.Request) -> web.Response:
+    async def command(self, request: web.Request) -> web.StreamResponse:
         name = f"genome/{request.match_info['command']}"
         try:
             caller = await self.caller(request, known(name))
@@ -90,7 +103,24 @@ class HttpDoor:
             return self.refused(error)
         key = request.headers.get("Idempotency-Key")
         caller = traced(caller, request.headers.get("traceparent"))
+        if in_pieces(name, params):
+            return await self._piecewise(request, partial(self._dispatch.execute, name, params, caller=caller, key=key))
         return answered(await self._dispatch.execute(name, params, caller=caller, key=key))
+
+    async def _piecewise(self, request: web.Request, execute: Callable[..., Awaitable[Reply]]) -> web.StreamResponse:
+        """A caller who goes away ends the work."""
+        pieces, answer = Pieces(request, self._limits), None
+        reply = Reply()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(pieces.heartbeats)
+                reply = await execute(tell=pieces.tell)
+                tasks.cancel_scope.cancel()
+            whole = pieces.begun or isinstance(reply.error, msgspec.UnsetType)
+            answer = await pieces.end(reply) if whole else answered(reply)
+        except* CallerGone:
+            log.debug("a caller went away before its answer was whole")
+        return answer or pieces.left()
 
     async def health(self, _: web.Request) -> web.Response:
         read_only = self._journal.read_only()

@@ -66,9 +66,18 @@ def _operation(module: CommandModule, params: Json, result: Json) -> Json:
         "description": f"{(module.Params.__doc__ or '').strip()}\n\nNeeds the role `{module.ROLE}`.".strip(),
         "parameters": [KEY],
         "requestBody": {"required": False, "content": {"application/json": {"schema": params}}},
-        "responses": {"200": _response("It was carried out.", answered)}
+        "responses": {"200": _carried_out(module, answered)}
         | {str(status): {"$ref": "#/components/responses/refusal"} for status in refusals},
     }
+
+
+def _carried_out(module: CommandModule, answered: Json) -> Json:
+    """A command that has pieces sends them to whoever asks with `stream`."""
+    response = _response("It was carried out.", answered)
+    if hasattr(module, "Piece"):
+        told = "With `stream`: an event `piece` for each piece, then `result` or `error` with the whole reply."
+        response["content"]["text/event-stream"] = {"schema": {"type": "string", "description": told}}
+    return response
 
 
 def _health() -> Json:

@@ -1,4 +1,5 @@
-"""A copy of the whole house, taken while it runs: the log's database, datasets, recipes, jobs and layers, with hashes.
+"""A copy of the whole house, taken while it runs: the log's database, datasets, recipes, jobs, layers
+and exports, with hashes.
 
 The database comes first, as of one commit; the files it names were written before the events that name them, so they
 are there when their turn comes. What was forgotten in between is not. Blocking parts run in a thread.
@@ -30,8 +31,8 @@ from genomed.entities.errors import Conflict
 
 FORMAT = "genomed-backup-1"
 MANIFEST = "manifest.json"
-FOLDERS = ("datasets", "recipes", "jobs", "layers")
-"""What cannot be made again. Uploads can, the ballast is nothing, locks belong to processes."""
+FOLDERS = ("datasets", "recipes", "jobs", "layers", "exports")
+"""What cannot be made again. Uploads can, errands begin anew, the ballast is nothing, locks belong to processes."""
 
 CHECKPOINTS = "checkpoints"
 PORTION_BYTES = 1 << 20

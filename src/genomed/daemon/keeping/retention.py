@@ -13,6 +13,7 @@ import anyio
 from genomed.daemon.journal.journal import Journal
 from genomed.daemon.keeping.log_archive import Unsound, seal
 from genomed.entities.envelope import Cause, Write
+from genomed.entities.errand_port import RunsErrands
 from genomed.entities.errors import GenomeError
 from genomed.entities.leftovers_port import Prunable
 from genomed.entities.ports import Provider
@@ -44,6 +45,7 @@ WHERE status IN ('succeeded', 'failed', 'cancelled') AND finished_us < ? AND upd
   AND job_id NOT IN (SELECT job_id FROM pruned_jobs)
 ORDER BY job_id LIMIT ?
 """
+_ENDED_ERRANDS = "SELECT errand_id FROM errands WHERE open = 0 AND ended_us < ? ORDER BY position"
 _OLD = f"at_us < ? AND name IN ({', '.join('?' for _ in CAPTURES)})"
 _COUNT_ANSWERS = f"SELECT count(*) FROM receipts WHERE {_OLD}"  # noqa: S608 - marks only
 
@@ -76,9 +78,10 @@ class Retention:
                 swept = await self.sweep()
                 if swept != Retained(freed_bytes=0):
                     log.info(
-                        "retention archived=%d jobs=%d answers=%d",
+                        "retention archived=%d jobs=%d errands=%d answers=%d",
                         swept.archived_streams,
                         len(swept.jobs),
+                        len(swept.errands),
                         swept.answers,
                     )
             except (GenomeError, OSError, Unsound) as error:
@@ -90,13 +93,14 @@ class Retention:
         async with self._turn:
             rule, now_us = self._rule(), self._now_us()
             streams, events, archives = await self._archive(rule, now_us, dry=dry)
-            jobs, freed = await self._prune(rule, now_us, dry=dry)
+            jobs, errands, freed = await self._prune(rule, now_us, dry=dry)
             answers = await self._let_answers_go(rule, now_us, dry=dry)
         return Retained(
             archived_streams=streams,
             archived_events=events,
             archives=archives,
             jobs=jobs,
+            errands=errands,
             freed_bytes=None if dry else freed,
             answers=answers,
         )
@@ -129,9 +133,11 @@ class Retention:
         await self._note(f"archive/{archive_id}", sealed)
         return archive_id
 
-    async def _prune(self, rule: RetentionRule, now_us: int, *, dry: bool) -> tuple[tuple[str, ...], int]:
+    async def _prune(
+        self, rule: RetentionRule, now_us: int, *, dry: bool
+    ) -> tuple[tuple[str, ...], tuple[str, ...], int]:
         if rule.job_files_after_days is None:
-            return (), 0
+            return (), (), 0
         before = cutoff_us(rule.job_files_after_days, now_us)
         rows = await self._journal.query(_ENDED_JOBS, (before, before, JOBS_PER_EVENT))
         jobs, freed = list[str](), 0
@@ -141,9 +147,25 @@ class Retention:
                 continue
             jobs.append(str(job_id))
             freed += 0 if dry else await provider.prune(str(job_id))
-        if jobs and not dry:
-            await self._note(f"retention/{self._new_id('ret')}", FilesPruned(job_ids=tuple(jobs), size_bytes=freed))
-        return tuple(jobs), freed
+        errands, of_errands = await self._clear_errands(before, dry=dry)
+        freed += of_errands
+        if (jobs or errands) and not dry:
+            event = FilesPruned(job_ids=tuple(jobs), size_bytes=freed, errand_ids=errands)
+            await self._note(f"retention/{self._new_id('ret')}", event)
+        return tuple(jobs), errands, freed
+
+    async def _clear_errands(self, before: int, *, dry: bool) -> tuple[tuple[str, ...], int]:
+        """Scratch of work on layers that ended: what lies there, since of most nothing does."""
+        lying = await anyio.to_thread.run_sync(_names_in, self._data_dir / "errands")
+        rows = await self._journal.query(_ENDED_ERRANDS, (before,)) if lying else []
+        ended = [str(errand_id) for (errand_id,) in rows if str(errand_id) in lying][:JOBS_PER_EVENT]
+        if not ended:
+            return (), 0
+        provider = self._provider_of("local")
+        if not isinstance(provider, RunsErrands):
+            return (), 0
+        freed = 0 if dry else sum([await provider.errands.clear(errand_id) for errand_id in ended])
+        return tuple(ended), freed
 
     async def _let_answers_go(self, rule: RetentionRule, now_us: int, *, dry: bool) -> int:
         if rule.answers_after_days is None:
@@ -158,3 +180,7 @@ class Retention:
 
     async def _note(self, stream: str, event: RetentionEvent) -> None:
         await self._journal.append([Write(stream=stream, expected=0, events=(event,))], cause=CAUSE)
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()

@@ -33,7 +33,7 @@ from genomed.entities.journal_port import SideWrite
 
 SCHEMA = """
 -- sources: as a JSON list, for quotas. own: 0 somebody else judged it, 1 nobody did, 2 and an agent told it.
--- withheld: 1 in quarantine, 2 discarded out of it.
+-- withheld: 1 in quarantine, 2 discarded out of it. thumb: 1 wanted, 0 not, null where nobody said.
 CREATE TABLE IF NOT EXISTS buckets (
   bucket_id TEXT PRIMARY KEY, persona_id TEXT NOT NULL, domain TEXT NOT NULL, base_model TEXT NOT NULL,
   opened_us INTEGER NOT NULL
@@ -41,26 +41,28 @@ CREATE TABLE IF NOT EXISTS buckets (
 CREATE TABLE IF NOT EXISTS examples (
   interaction_id TEXT PRIMARY KEY, bucket_id TEXT NOT NULL, position INTEGER NOT NULL, captured_us INTEGER NOT NULL,
   quality REAL, usable INTEGER NOT NULL, paired INTEGER NOT NULL, state TEXT NOT NULL, job_id TEXT,
-  revised INTEGER NOT NULL DEFAULT 0, sources TEXT NOT NULL, own INTEGER NOT NULL, withheld INTEGER NOT NULL
+  revised INTEGER NOT NULL DEFAULT 0, sources TEXT NOT NULL, own INTEGER NOT NULL, withheld INTEGER NOT NULL,
+  thumb INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS examples_by_bucket
-  ON examples (bucket_id, state, position, usable, quality, captured_us, paired, own, withheld);
+  ON examples (bucket_id, state, position, usable, quality, captured_us, paired, own, withheld, thumb);
 CREATE INDEX IF NOT EXISTS examples_by_job ON examples (job_id) WHERE job_id IS NOT NULL;
 """
 TABLES = ("buckets", "examples")
 
 _OPEN_BUCKET = "INSERT OR IGNORE INTO buckets VALUES (?, ?, ?, ?, ?)"
-_CAPTURE = "INSERT INTO examples VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', NULL, 0, ?, ?, ?)"
+_CAPTURE = "INSERT INTO examples VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', NULL, 0, ?, ?, ?, ?)"
 _JUDGE = """
-UPDATE examples SET quality = ?1, usable = ?2, paired = ?3, position = ?4, own = ?7, withheld = ?8,
+UPDATE examples SET quality = ?1, usable = ?2, paired = ?3, position = ?4, own = ?7, withheld = ?8, thumb = ?9,
   revised = CASE WHEN state = 'reserved' AND ?5 THEN 1 ELSE revised END,
   state = CASE WHEN state = 'consumed' AND ?5 THEN 'pending' ELSE state END
 WHERE interaction_id = ?6
 """
-_FORGET = "UPDATE examples SET usable = 0, paired = 0, withheld = 0 WHERE interaction_id = ?"
+_FORGET = "UPDATE examples SET usable = 0, paired = 0, withheld = 0, thumb = NULL WHERE interaction_id = ?"
 _RESERVE = """
 UPDATE examples SET state = 'reserved', job_id = ?1, revised = 0
-WHERE bucket_id = ?2 AND state = 'pending' AND usable AND position <= ?3 AND (paired OR NOT ?4)
+WHERE bucket_id = ?2 AND state = 'pending' AND position <= ?3
+  AND CASE ?4 WHEN 'labelled' THEN thumb IS NOT NULL WHEN 'paired' THEN usable AND paired ELSE usable END
   AND interaction_id NOT IN (SELECT value FROM json_each(?5))
 """
 _RESERVE_AGAIN = """
@@ -119,9 +121,10 @@ def _interaction_rows(own: str, envelope: Envelope, state: Interaction) -> Seque
             return ()
 
 
-def _guarded(state: Interaction) -> tuple[int, int]:
-    """How own and how withheld it is, as the table has them."""
-    return (int(state.own_words) * (2 if state.by_agent else 1), int(state.withheld) + int(state.discarded))
+def _guarded(state: Interaction) -> tuple[int, int, int | None]:
+    """How own and how withheld it is, and its thumb, as the table has them."""
+    own = int(state.own_words) * (2 if state.by_agent else 1)
+    return (own, int(state.withheld) + int(state.discarded), None if state.labelled is None else int(state.labelled))
 
 
 def _bucket_rows(own: str, envelope: Envelope) -> Sequence[SideWrite]:
@@ -132,7 +135,7 @@ def _bucket_rows(own: str, envelope: Envelope) -> Sequence[SideWrite]:
             if reserved.again:
                 return (write(_RESERVE_AGAIN, reserved.job_id, own),)
             left = msgspec.json.encode(reserved.held_back).decode()
-            taken = (reserved.through_position, int(reserved.paired_only), left)
+            taken = (reserved.through_position, reserved.taking, left)
             return (write(_RESERVE, reserved.job_id, own, *taken),)
         case ExamplesConsumed(job_id=job_id):
             return (write(_CONSUME, job_id),)

@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS layers (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS layers_by_position ON layers (position);
 CREATE INDEX IF NOT EXISTS layers_by_job ON layers (job_id);
+CREATE INDEX IF NOT EXISTS layers_by_slot ON layers (persona_id, domain, base_model, position);
 CREATE TABLE IF NOT EXISTS deployments (
   deployment_id TEXT PRIMARY KEY, layer_id TEXT NOT NULL, provider TEXT NOT NULL, state TEXT NOT NULL,
   requested_us INTEGER NOT NULL, ended_us INTEGER

@@ -1,0 +1,1 @@
+"""Errands as the daemon carries them: from the wish in the log to a published result."""

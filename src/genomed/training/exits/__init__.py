@@ -1,0 +1,1 @@
+"""Work on a finished layer outside of any job: merged, exported to ONNX, quantised, uploaded."""

@@ -1,0 +1,198 @@
+"""Errands as real processes of the stand-in worker: found again, cancelled, lost, confined, published or not at all."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.adapters.local_bench import Bench, Step, exists, json_in, names_in
+
+from genomed.entities.errand_port import Errand, ErrandLook, ErrandRunner, ExportRequest, RunsErrands
+from genomed.entities.errors import Conflict, MalformedResponse, Unsupported
+
+ID = "errand-1"
+FILES = {"model.onnx": b"graph", "tokenizer/vocab.txt": b"words"}
+HASHES = {name: sha256(body).hexdigest() for name, body in FILES.items()}
+DONE: Step = ("done", [{name: body.hex() for name, body in FILES.items()}, {"largestDifference": 1e-6}])
+NOTICE: Step = ("tell", {"type": "notice", "code": "c", "message": "m"})
+WAIT_S = 20.0
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    yield Bench(tmp_path, cancel_grace_s=0.2)
+    for lock in (tmp_path / "errands").glob("*/*.started.json"):
+        pid = int(json_in(lock)["pid"])
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def runner_of(bench: Bench) -> ErrandRunner:
+    """A new daemon on the same files."""
+    provider = bench.provider()
+    assert isinstance(provider, RunsErrands)
+    return provider.errands
+
+
+def errand(*script: Step, **more: object) -> Errand:
+    return Errand(errand_id=ID, kind="export", options={"script": [list(step) for step in script]}, **more)  # type: ignore[arg-type]
+
+
+async def look_until(runner: ErrandRunner, *states: str, attempt: int = 1) -> ErrandLook:
+    with anyio.fail_after(WAIT_S):
+        while True:
+            look = await runner.look(ID, attempt=attempt)
+            if look.state in states:
+                return look
+            await anyio.sleep(0.01)
+
+
+def published(look: ErrandLook, destination: Path) -> ExportRequest:
+    return ExportRequest(
+        errand_id=ID, attempt=1, destination=str(destination), files=look.files, told={"kind": "export"}
+    )
+
+
+async def test_what_was_never_started_is_absent(bench: Bench) -> None:
+    assert (await runner_of(bench).look(ID)).state == "absent"
+
+
+async def test_an_errand_that_did_its_work_tells_its_files_and_facts_and_is_published_whole(bench: Bench) -> None:
+    runner = runner_of(bench)
+    await runner.start(errand(("tell", {"type": "phase", "phase": "exporting"}), NOTICE, DONE))
+    look = await look_until(runner, "finished")
+    assert (look.files, look.facts) == (HASHES, {"largestDifference": 1e-6})
+    assert look.notices == (("c", "m"),)
+
+    exports = bench.root / "exports"
+    there = await runner.publish(published(look, exports / ID))
+    assert names_in(exports) == [ID], "nothing half-made is left beside it"
+    assert names_in(exports / ID) == ["genomed-export.json", "model.onnx", "tokenizer"]
+    manifest = json_in(exports / ID / "genomed-export.json")
+    assert (manifest["errandId"], manifest["files"], manifest["told"]["kind"]) == (ID, HASHES, "export")
+    assert await runner.publish(published(look, exports / ID)) == there, "again finds what is there"
+    assert await runner.clear(ID) > 0
+    assert await runner.clear(ID) == 0
+
+
+async def test_starting_twice_starts_one_process_and_a_later_daemon_finds_it(bench: Bench) -> None:
+    go = bench.root / "go"
+    asked = errand(("look", str(go)), DONE)
+    runner = runner_of(bench)
+    await runner.start(asked)
+    pid = json_in(bench.root / "errands" / ID / "attempt-1.started.json")["pid"]
+    await runner.start(asked)
+
+    later = runner_of(bench)
+    assert (await later.look(ID)).state == "running"
+    await later.start(asked)
+    assert json_in(bench.root / "errands" / ID / "attempt-1.started.json")["pid"] == pid
+    await anyio.Path(go).touch()
+    assert (await look_until(later, "finished")).files == HASHES
+
+
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param([("obey", None)], id="it obeys"), pytest.param([("deaf", None), ("sleep", 60)], id="by force")],
+)
+async def test_a_cancelled_errand_ends(bench: Bench, script: Sequence[Step], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genomed.adapters.local.observation.KILL_AFTER_TERM_S", 0.1)
+    runner = runner_of(bench)
+    await runner.start(errand(*script))
+    await runner.cancel(ID)
+    assert (await look_until(runner, "cancelled", "lost")).state == "cancelled"
+
+
+async def test_a_process_that_is_gone_without_a_word_is_lost_and_another_attempt_may_follow(bench: Bench) -> None:
+    runner = runner_of(bench)
+    await runner.start(errand(("print", "no room for me"), ("die", 3)))
+    look = await look_until(runner, "lost")
+    assert look.message is not None
+    assert "no room for me" in look.message
+    await runner.start(errand(DONE, attempt=2))
+    assert (await look_until(runner, "finished", attempt=2)).files == HASHES
+
+
+async def test_a_failure_in_its_own_words_is_told(bench: Bench) -> None:
+    runner = runner_of(bench)
+    await runner.start(errand(("tell", {"type": "failed", "kind": "unsupported", "message": "no", "remedy": "yes"})))
+    look = await look_until(runner, "failed")
+    assert look.error is not None
+    assert (look.error.kind, look.error.message, look.error.remedy) == ("unsupported", "no", "yes")
+
+
+async def test_a_secret_is_in_the_environment_of_the_process_and_in_no_file(bench: Bench) -> None:
+    runner = runner_of(bench)
+    await runner.start(errand(("environment", "HF_TOKEN"), DONE, network=True, environment={"HF_TOKEN": "hush-hush"}))
+    look = await look_until(runner, "finished")
+    assert ("environment", "HF_TOKEN=hush-hush") in look.notices
+    files = [path for path in (bench.root / "errands").rglob("*") if path.is_file() and path.name != "progress.jsonl"]
+    assert files
+    assert not any(b"hush-hush" in path.read_bytes() for path in files)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda result: (result / "model.onnx").write_bytes(b"other"), "sha256"),
+        (lambda result: (result / "more.py").write_text("import os"), "not named"),
+        (lambda result: (result / "model.onnx").unlink(), "missing"),
+    ],
+    ids=["a changed file", "a file more", "a file less"],
+)
+async def test_a_result_that_is_not_what_was_said_publishes_nothing(bench: Bench, spoil: object, says: str) -> None:
+    runner = runner_of(bench)
+    await runner.start(errand(DONE))
+    look = await look_until(runner, "finished")
+    assert callable(spoil)
+    assert look.result is not None
+    spoil(Path(look.result))
+    with pytest.raises(MalformedResponse, match=says):
+        await runner.publish(published(look, bench.root / "exports" / ID))
+    assert not exists(bench.root / "exports" / ID)
+
+
+async def test_a_result_of_a_kind_that_may_hold_code_publishes_nothing(bench: Bench) -> None:
+    runner = runner_of(bench)
+    await runner.start(errand(("done", [{"model.pkl": b"x".hex()}, {}])))
+    look = await look_until(runner, "finished")
+    with pytest.raises(MalformedResponse, match="may hold code"):
+        await runner.publish(published(look, bench.root / "exports" / ID))
+
+
+async def test_a_layer_that_is_not_what_was_published_is_not_opened(bench: Bench) -> None:
+    folder = bench.root / "layers" / "layer-1"
+    folder.mkdir(parents=True)
+    (folder / "genomed-layer.json").write_text("{}")
+    with pytest.raises(Conflict, match="not opened"):
+        await runner_of(bench).start(errand(DONE, verify={str(folder): "0" * 64}))
+    assert (await runner_of(bench).look(ID)).state == "absent"
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "rlimits"])
+async def test_a_confined_errand_reads_what_it_was_given_and_no_more(tmp_path: Path, sandbox: str) -> None:
+    bench = Bench(tmp_path, sandbox=sandbox)
+    given, closed = tmp_path / "given", tmp_path / "jobs" / "closed"
+    closed.parent.mkdir()
+    given.write_text("for you")
+    closed.write_text("not for you")
+    runner = runner_of(bench)
+    await runner.start(errand(("read", str(given)), ("read", str(closed)), DONE, reads=(str(given),)))
+    look = await look_until(runner, "finished", "failed", "lost")
+    assert look.state == "finished", look
+    assert look.notices[0] == ("read", "for you")
+    level = json_in(tmp_path / "errands" / ID / "attempt-1.started.json")["confinement"]["level"]
+    assert look.notices[1] == (("read", "not for you") if level == "rlimits" else look.notices[1])
+    assert level == "rlimits" or look.notices[1][1] in ("PermissionError", "FileNotFoundError")
+
+
+async def test_an_errand_may_not_read_the_whole_data_folder(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, sandbox="auto")
+    runner = runner_of(bench)
+    with pytest.raises(Unsupported, match="holds the data folder"):
+        await runner.start(errand(DONE, reads=(str(tmp_path),)))

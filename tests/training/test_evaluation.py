@@ -1,0 +1,112 @@
+"""A layer beside its base, really judged: the same numbers as the job's own, row by row, and a page to look at."""
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from tests.training.conftest import PATIENCE_S, WORKER, Job, Json, make_chat_rows, make_preference_rows
+
+pytestmark = pytest.mark.training
+
+HELD = 12
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> Job:
+    """A layer that has learned a little, so that its losses are other than the base's."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    job = Job(folder, tiny_model_dir)
+    rows = make_chat_rows(24 + HELD)
+    judge = {"baselineLayer": None, "maxNewTokens": 4, "samples": 0}
+    job.run(job.spec(rows[:24], rows[24:], judge=judge, optimizer={"learningRate": 3e-2}))
+    return job
+
+
+def evaluated(job: Job, folder: Path, *, rows: Path, code: int = 0, **changes: object) -> list[Json]:
+    folder.mkdir()
+    options: Json = {
+        "title": "<layer> against base", "rowKind": "chat", "rows": str(rows), "count": HELD,
+        "baseModel": str(job.model), "revision": None,
+        "candidate": {"name": "layer", "layer": str(job.result)}, "baseline": {"name": "base", "layer": None},
+        "precision": "fp32", "batchSize": 4, "maxNewTokens": 4, "beta": 0.1, "k": 10, "resamples": 200, "seed": 1,
+    }  # fmt: skip
+    names = ("progress.jsonl", "control.json", "worker.json", "heartbeat", "result")
+    errand = {
+        "errand": "evaluate", "errandId": "errand-1", "offline": True, "threads": 1, "options": options | changes,
+        "paths": {name.partition(".")[0]: str(folder / name) for name in names},
+    }  # fmt: skip
+    (folder / "errand.json").write_text(json.dumps(errand))
+    done = subprocess.run(
+        [sys.executable, str(WORKER), "errand", str(folder / "errand.json")],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr[-2000:]
+    return [json.loads(line) for line in (folder / "progress.jsonl").read_text().splitlines()]
+
+
+class Page(HTMLParser):
+    """Balanced, and asking nobody for anything."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.pictures = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert not {"src", "href"} & {name for name, _ in attrs}
+        self.pictures += tag == "svg"
+        if tag not in ("meta", "rect", "line", "circle"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("rect", "line", "circle"):
+            assert self.open.pop() == tag
+
+
+def test_an_evaluation_gives_the_jobs_own_numbers_row_by_row_and_a_page(trained: Job, tmp_path: Path) -> None:
+    lines = evaluated(trained, tmp_path / "e", rows=trained.folder / "eval.jsonl")
+    result = tmp_path / "e" / "result"
+    report = json.loads((result / "report.json").read_bytes())
+    outcomes = [json.loads(line) for line in (result / "outcomes.jsonl").read_text().splitlines()]
+    judged = {line["side"]: line for line in trained.lines() if line["type"] == "judged"}
+    for side in ("candidate", "baseline"):
+        assert report[side]["metrics"]["loss"] == pytest.approx(judged[side]["loss"], rel=1e-4)
+        assert report[side]["score"] == judged[side]["exactMatch"]
+    assert [one["id"] for one in outcomes] == [f"row-{at}" for at in range(24, 24 + HELD)]
+    assert sum(one["candidate"]["loss"] < one["baseline"]["loss"] for one in outcomes) == HELD
+    assert (report["wins"] + report["losses"] + report["ties"], report["test"]) == (HELD, "mcnemar")
+    assert report["interval"][0] <= report["difference"] <= report["interval"][1]
+    assert lines[-1]["type"] == "finished"
+    assert sorted(dict(lines[-1]["files"])) == ["outcomes.jsonl", "report.html", "report.json"]  # type: ignore[call-overload]
+    assert lines[-1]["facts"] == report
+    page = (result / "report.html").read_text()
+    seen = Page(page)
+    assert (seen.open, seen.pictures) == ([], 3)
+    assert "&lt;layer&gt; against base" in page
+
+
+def test_preference_rows_are_compared_against_the_base_model(trained: Job, tmp_path: Path) -> None:
+    rows = trained.rows("pairs.jsonl", make_preference_rows(HELD, seed=5))
+    evaluated(trained, tmp_path / "p", rows=rows, rowKind="preference")
+    report = json.loads((tmp_path / "p" / "result" / "report.json").read_bytes())
+    assert (report["metric"], report["baseline"]["metrics"]["rewardMargin"]) == ("rewardAccuracy", 0.0)
+    assert report["candidate"]["metrics"]["rewardMargin"] != 0.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"count": 5}, "gave 12 outcomes, wanted 5"), ({"resamples": "many"}, "resamples")],
+    ids=["rows", "options"],
+)
+@pytest.mark.long
+def test_what_does_not_fit_is_refused_and_leaves_no_result(
+    trained: Job, tmp_path: Path, changes: Json, words: str
+) -> None:
+    lines = evaluated(trained, tmp_path / "x", rows=trained.folder / "eval.jsonl", code=1, **changes)
+    assert (lines[-1]["type"], lines[-1]["kind"]) == ("failed", "invalid_request")
+    assert words in str(lines[-1]["message"])
+    assert not (tmp_path / "x" / "result").exists()
