@@ -7,7 +7,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flywheel demo-embeddings test crash check bench serve clean constraints
+.PHONY: help demo demo-flywheel demo-embeddings demo-export engines test crash check bench serve clean constraints
 
 # 3.11 first: it is what constraints.txt was tried with. A name on PATH may be a shim that does not run, so each is asked.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell \
@@ -24,7 +24,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the main job, visible: capture, trigger, train, judge, adopt (a few minutes)
 	@$(BIN)/python examples/demo.py
@@ -34,6 +34,12 @@ demo-flywheel: $(READY) ## from Phoenix traces to an adopted layer (a few minute
 
 demo-embeddings: $(READY) ## an encoder learns from triplets to find passages (a minute or two)
 	@$(BIN)/python examples/embeddings.py
+
+demo-export: $(READY) ## a layer is proved, merged, exported, quantized, asked with and without torch (a few minutes)
+	@$(BIN)/python examples/export.py
+
+engines: $(READY) ## the environments of engines that tests can use here (mlx), below build/engines
+	@$(BIN)/genome engine install mlx --data build --yes
 
 test: $(READY) ## all tests, WORKERS=2 at a time; make test ARGS="-k journal" for some
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

@@ -14,7 +14,7 @@ from benchmarks.side_by_side import Scope, Table
 
 NAMES = (
     "appends", "replay", "commands", "ingest", "dataset_import", "startup", "guards", "training", "choices",
-    "warm_start",
+    "warm_start", "unsloth_beside",
 )  # fmt: skip
 TMPFS = Path("/dev/shm")
 

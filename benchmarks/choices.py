@@ -24,8 +24,8 @@ from genomed.training.tiny_task import lessons
 MEBIBYTE = 1024 * 1024
 VOCABULARY = 32_768
 """Of the table on losses: the tiny model's 1024 tokens are too few for the loss to cost anything."""
-LONGEST_ANSWER = 24
-"""Times that a row's answer is repeated at most: the longest row has about ten times the tokens of the shortest."""
+LONGEST_ANSWER = 60
+"""Times that a row's answer is repeated at most: the longest row has more than ten times the tokens of the shortest."""
 _numbers = count(1)
 
 
@@ -39,10 +39,11 @@ class Way(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The first way is what the worker does unasked, and what the others are held against."""
+    """The first way is what the worker does unasked, and what the others are held against. most: rounds, at most."""
 
     title: str
     ways: tuple[Way, ...]
+    most: int = 100
 
 
 class Room(NamedTuple):
@@ -109,7 +110,10 @@ def choices(probe: Line) -> tuple[list[Choice], list[str]]:
     ]
     skipped: list[str] = []
     if shutil.which("c++") or shutil.which("g++"):
-        measured.append(Choice("compile", (Way("eager mode"), Way("torch.compile", settings={"torch_compile": True}))))
+        compiled = Way("torch.compile", settings={"torch_compile": True})
+        measured.append(
+            Choice("compile", (Way("eager mode"), compiled), most=1)
+        )  # minutes, as every new length compiles
     else:
         skipped.append("torch.compile, as there is no C++ compiler here")
     for choice, flag in _of_a_gpu():
@@ -142,7 +146,7 @@ def _tables(room: Room, choice: Choice, rounds: int) -> list[Table]:
     memory: dict[str, list[Sample]] = {way.name: [] for way in choice.ways}
     contenders = [Contender(way.name, partial(_turn, room, way, memory)) for way in choice.ways]
     reference = choice.ways[0].name
-    samples = interleaved(contenders, rounds=rounds)
+    samples = interleaved(contenders, rounds=min(rounds, choice.most))
     through = "the worker" if choice.ways[0].asks is not None else "the plain script with the worker's settings"
     return [
         Table(
@@ -208,7 +212,7 @@ def _speed(steps: list[Line], done: Ran) -> Sample:
     first, last = steps[0], steps[-1]
     tokens, seconds = last["tokensSeen"] - first["tokensSeen"], last["at"] - first["at"]
     said = f"{last['step']} steps, {last['tokensSeen']:,.0f} tokens, last loss {last['loss']:.4f}"
-    return Sample(tokens / seconds, f"{said}; whole process {done.seconds:.1f} s")
+    return Sample(tokens / seconds, f"{said}; whole process {done.seconds:.1f} s, CPU {done.cpu_seconds:.1f} s")
 
 
 def _rows(path: Path, number: int) -> Path:
@@ -216,7 +220,7 @@ def _rows(path: Path, number: int) -> Path:
     draw = random.Random(1)
     with path.open("w", encoding="utf-8") as out:
         for n, lesson in enumerate(lessons(number, 1)):
-            times = min(LONGEST_ANSWER, max(1, round(draw.lognormvariate(1.0, 1.0))))
+            times = min(LONGEST_ANSWER, max(1, round(draw.lognormvariate(1.8, 1.0))))
             said = " ".join([lesson.wanted] * times)
             turns = [{"role": "user", "content": lesson.prompt}, {"role": "assistant", "content": said}]
             out.write(json.dumps({"id": f"row-{n}", "messages": turns}) + "\n")

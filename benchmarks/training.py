@@ -37,7 +37,7 @@ def run(scope: Scope) -> list[Table]:
     build = [sys.executable, str(WORKER), "build-tiny", "--out", str(model), "--steps", "0", "--size", "small"]
     ran(build, log=folder / "build.log")
     rows = 80 if scope.quick else 800
-    train = _rows(folder / "train.jsonl", rows)
+    train = rows_in(folder / "train.jsonl", rows)
     settings: dict[str, object] = {}
     memory: dict[str, list[Sample]] = {OURS: [], THEIRS: []}
     contenders = [
@@ -67,7 +67,7 @@ def run(scope: Scope) -> list[Table]:
     return [speed, weights]
 
 
-def _rows(path: Path, number: int) -> Path:
+def rows_in(path: Path, number: int) -> Path:
     draw = random.Random(1)
     with path.open("w", encoding="utf-8") as out:
         for n, lesson in enumerate(lessons(number, 1)):
@@ -88,7 +88,7 @@ def _worker(
     done = ran([sys.executable, str(WORKER), "run", str(path)], cwd=here, log=here / "worker.log", weigh=True)
     lines = lines_in(here / "progress.jsonl")
     settings.update(trl_settings([field for line in lines if line["type"] == "effective" for field in line["fields"]]))
-    return _sample([line for line in lines if line["type"] == "step"], done, memory)
+    return sample([line for line in lines if line["type"] == "step"], done, memory)
 
 
 def specification(job: Path, here: Path, model: Path, train: Path, rows: int) -> Line:
@@ -171,14 +171,14 @@ def _plain(folder: Path, model: Path, train: Path, settings: dict[str, object], 
     path = here / "given.json"
     path.write_text(json.dumps(given), encoding="utf-8")
     done = ran([sys.executable, str(PLAIN), str(path)], cwd=here, log=here / "plain.log", weigh=True)
-    return _sample(lines_in(here / "steps.jsonl"), done, memory)
+    return sample(lines_in(here / "steps.jsonl"), done, memory)
 
 
 def lines_in(path: Path) -> list[Line]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _sample(steps: list[Line], done: Ran, memory: list[Sample]) -> Sample:
+def sample(steps: list[Line], done: Ran, memory: list[Sample]) -> Sample:
     first, last = steps[0], steps[-1]
     tokens, seconds = last["tokensSeen"] - first["tokensSeen"], last["at"] - first["at"]
     memory.append(Sample(done.peak_bytes / MEBIBYTE))

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import anyio
-from stage import HERE, PATIENCE_S, ROOT, WORKER, DemoFailed, daemon, look_around, say, show, shown
+from stage import HERE, ROOT, WORKER, DemoFailed, adopted, daemon, look_around, say, shown
 
 from genomed.client import Client
 from genomed.commands import dataset_import, job_create, job_status, layer_show
@@ -26,7 +26,6 @@ from genomed.entities.configuration import (
     OptimizerSection,
     ScheduleSection,
 )
-from genomed.entities.events import JobSucceeded, LayerActivated
 from genomed.entities.facts import Judgement
 from genomed.entities.types import RowKind, TrainingMethod
 from genomed.training.encoders.encoder_task import lessons
@@ -107,16 +106,8 @@ async def learn(socket: str) -> str:
             persona_id=PERSONA, provider="local", configuration=configuration, domain="retrieval"
         )
         job_id = (await genome.call(job_create, asked_job)).job_id
-        with anyio.move_on_after(PATIENCE_S):
-            async for told in genome.events(after=0, patterns=["dataset.*", "job.*", "layer.*", "genome.*"]):
-                show(told)
-                if told.type in ("job.failed", "job.cancelled"):
-                    raise DemoFailed(told.text)
-                if isinstance(told.event, JobSucceeded) and not told.event.adopted:
-                    raise DemoFailed("the layer was not adopted")
-                if isinstance(told.event, LayerActivated):
-                    return job_id
-    raise DemoFailed("the job did not end")
+        await adopted(genome, job_id)
+        return job_id
 
 
 async def look_back(socket: str, job_id: str) -> None:

@@ -25,15 +25,14 @@ from phoenix.client import Client as PhoenixClient
 from phoenix.otel import register
 from stage import (
     BASE_MODEL,
-    PATIENCE_S,
     ROOT,
     DemoFailed,
+    adopted,
     build_base_model,
     daemon,
     look_around,
     look_back,
     say,
-    show,
     shown,
 )
 
@@ -49,7 +48,6 @@ from genomed.commands import (
 )
 from genomed.curation.conversion.options import Method
 from genomed.entities.configuration import DatasetsSection, JobConfiguration, ModelSection
-from genomed.entities.events import JobSucceeded, LayerActivated
 from genomed.entities.types import RowKind
 from genomed.training.tiny_task import Lesson, lessons
 
@@ -249,20 +247,6 @@ def wanted(dataset_id: str) -> JobConfiguration:
         optimizer=TEMPLATE.optimizer,
         metadata=TEMPLATE.metadata,
     )
-
-
-async def adopted(genome: Client, job_id: str) -> None:
-    """Follow the log until the layer is in use."""
-    with anyio.move_on_after(PATIENCE_S):
-        async for told in genome.events(after=0, patterns=["job.*", "layer.*", "genome.*"]):
-            show(told)
-            if isinstance(told.event, JobSucceeded) and not told.event.adopted:
-                raise DemoFailed("the layer was not adopted")
-            if isinstance(told.event, LayerActivated):
-                return
-            if told.type in ("job.failed", "job.cancelled"):
-                raise DemoFailed(told.text)
-    raise DemoFailed(f"job {job_id} did not end in time")
 
 
 if __name__ == "__main__":

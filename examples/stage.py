@@ -19,7 +19,7 @@ import anyio
 import genomed
 from genomed.client import Client, ToldEvent, Unreachable
 from genomed.commands import job_status, layer_show, log_verify
-from genomed.entities.events import ProgressReported
+from genomed.entities.events import JobSucceeded, LayerActivated, ProgressReported
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -90,6 +90,20 @@ def show(told: ToldEvent) -> None:
         return
     print("\r\033[K", end="")
     say(told.type, told.text)
+
+
+async def adopted(genome: Client, job_id: str) -> None:
+    """Follow the log until the job's layer is in use."""
+    with anyio.move_on_after(PATIENCE_S):
+        async for told in genome.events(after=0, patterns=["dataset.*", "job.*", "layer.*", "genome.*"]):
+            show(told)
+            if isinstance(told.event, JobSucceeded) and not told.event.adopted:
+                raise DemoFailed("the layer was not adopted")
+            if isinstance(told.event, LayerActivated):
+                return
+            if told.type in ("job.failed", "job.cancelled"):
+                raise DemoFailed(told.text)
+    raise DemoFailed(f"job {job_id} did not end in time")
 
 
 async def look_back(socket: str, job_id: str) -> None:

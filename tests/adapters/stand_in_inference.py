@@ -1,9 +1,9 @@
 """An inference worker without a model: it answers with the words it was asked, and does what some of them say.
 
 A prompt is a row of words. Each comes back as a piece, but for: die (exit 3), slow (wait for a file named `go` in
-the model, or until taken back), wrong (an error), garbage (no line of the protocol), peek (can it read
-`secret` beside the model?), pid, layer and base (what they
-say). A base model named `broken` cannot be loaded; a file `leave` in the model makes the worker go when next asked.
+the model, or until taken back), wrong (an error), garbage (no line of the protocol), mistaken (words for nobody who
+asked), peek (can it read `secret` beside the model?), pid, layer and base (what they say). A base model named `broken`
+cannot be loaded; a file `leave` in the model makes the worker go when next asked.
 """
 
 import json
@@ -57,9 +57,13 @@ def answer(spec: dict[str, Any], asked: dict[str, Any]) -> None:
             case "wrong":
                 say(id=request, error={"kind": "invalid_request", "message": "it is wrong", "remedy": None})
                 return
+            case "mistaken":
+                say(id="another", text="not yours")
             case "garbage":
                 sys.stdout.write("hello\n")
                 sys.stdout.flush()
+            case _:
+                pass
         if request in TAKEN_BACK:
             (model / "taken-back").touch()
             say(id=request, done=True, finishReason="cancelled")

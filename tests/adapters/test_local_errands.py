@@ -7,7 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.adapters.local_bench import Bench, Step, exists, json_in, names_in
 
 from genomed.entities.errand_port import Errand, ErrandLook, ErrandRunner, ExportRequest, RunsErrands
@@ -155,6 +157,60 @@ async def test_a_result_that_is_not_what_was_said_publishes_nothing(bench: Bench
     with pytest.raises(MalformedResponse, match=says):
         await runner.publish(published(look, bench.root / "exports" / ID))
     assert not exists(bench.root / "exports" / ID)
+
+
+async def test_words_longer_than_the_log_takes_are_cut(bench: Bench) -> None:
+    long = "x" * 100_000
+    runner = runner_of(bench)
+    steps: tuple[Step, ...] = (
+        ("tell", {"type": long}),
+        ("tell", {"type": "phase", "phase": long}),
+        ("tell", {"type": "notice", "code": long, "message": long}),
+        ("tell", {"type": "failed", "kind": "training_failed", "message": long, "remedy": long}),
+    )
+    await runner.start(errand(*steps))
+    look = await look_until(runner, "failed")
+    assert len(msgspec.json.encode(look)) < 16_000
+    assert look.error is not None
+    assert look.error.message.startswith("xxx")
+    assert [code[:10] for code, _ in look.notices] == ["unreadable", "xxxxxxxxxx"]
+
+
+async def test_facts_that_are_nested_too_deeply_are_a_line_that_cannot_be_read(bench: Bench) -> None:
+    runner = runner_of(bench)
+    deep: object = 1
+    for _ in range(200):
+        deep = [deep]
+    told = {"type": "finished", "step": 1, "files": {}, "facts": {"deep": deep}}
+    failed = {"type": "failed", "kind": "training_failed", "message": "no"}
+    await runner.start(errand(("tell", told), ("tell", failed)))
+    look = await look_until(runner, "finished", "failed")
+    assert (look.state, [code for code, _ in look.notices]) == ("failed", ["unreadable_line"])
+
+
+async def test_a_folder_of_the_result_that_is_a_link_publishes_nothing(bench: Bench) -> None:
+    runner = runner_of(bench)
+    await runner.start(errand(DONE))
+    look = await look_until(runner, "finished")
+    assert look.result is not None
+    inside = Path(look.result) / "tokenizer"
+    inside.rename(bench.root / "elsewhere")
+    (bench.root / "elsewhere" / "secret.json").write_bytes(b"{}")
+    inside.symlink_to(bench.root / "elsewhere")
+    stolen = {"model.onnx": look.files["model.onnx"], "tokenizer/secret.json": sha256(b"{}").hexdigest()}
+    request = published(replace(look, files=stolen), bench.root / "exports" / ID)
+    with pytest.raises(MalformedResponse, match="link"):
+        await runner.publish(request)
+
+
+async def test_a_publication_that_fails_half_way_leaves_nothing_behind(bench: Bench) -> None:
+    runner = runner_of(bench)
+    await runner.start(errand(DONE))
+    look = await look_until(runner, "finished")
+    wrong = dict.fromkeys(look.files, "0" * 64)
+    with pytest.raises(MalformedResponse, match="sha256"):
+        await runner.publish(published(replace(look, files=wrong), bench.root / "exports" / ID))
+    assert names_in(bench.root / "exports") == []
 
 
 async def test_a_result_of_a_kind_that_may_hold_code_publishes_nothing(bench: Bench) -> None:

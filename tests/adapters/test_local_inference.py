@@ -12,6 +12,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from genomed.adapters.local import inference_start, memory
 from genomed.adapters.local.inference import InferencePool
 from genomed.adapters.local.sandbox import Choice, choose
 from genomed.adapters.local.settings import settings_from
@@ -273,3 +274,55 @@ def test_a_worker_ends_with_a_daemon_that_is_killed(tmp_path: Path) -> None:
 
     assert select.select([watched], [], [], WAIT_S)[0], "the worker lives on"
     os.close(watched)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genomed.adapters.local.inference_watch.LOOK_S", 0.05)
+
+
+@pytest.mark.usefixtures("often")
+async def test_one_that_takes_more_memory_than_it_may_is_ended_in_the_middle_of_its_answer(tmp_path: Path) -> None:
+    async with bench(tmp_path, memory_limit_bytes=1 << 20) as it:
+        with pytest.raises(Capacity, match="memory_limit_bytes"):
+            await it.ask("slow")
+        assert await it.models() == set()
+
+
+@pytest.mark.usefixtures("often")
+async def test_one_that_answers_while_the_machine_runs_short_is_ended(tmp_path: Path) -> None:
+    async with bench(tmp_path, memory_reserve_bytes=1 << 30) as it:
+        it.available = 1 << 40
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_shortage_once_asked, it)
+            with pytest.raises(Capacity, match="memory_reserve_bytes"):
+                await it.ask("slow")
+
+
+async def _shortage_once_asked(it: Bench) -> None:
+    await appears(it.model("a") / "slow")
+    it.available = 0
+
+
+@pytest.mark.usefixtures("often")
+async def test_one_that_says_nothing_for_too_long_is_ended_and_replaced(tmp_path: Path) -> None:
+    async with bench(tmp_path, hang_after_s=0.3) as it:
+        with pytest.raises(Transient, match="hang_after_s"):
+            await it.ask("slow")
+        assert (await it.ask("one")).text == "one"
+
+
+async def test_words_that_are_for_another_request_end_the_worker(tmp_path: Path) -> None:
+    async with bench(tmp_path) as it:
+        with pytest.raises(MalformedResponse):
+            await it.ask("mistaken")
+        assert (await it.ask("one")).text == "one"
+
+
+def test_the_size_of_a_model_is_told_by_its_own_files_and_not_by_all_that_lies_below(tmp_path: Path) -> None:
+    """Whoever may ask may name any folder, the whole disk's too."""
+    for folder in ("a", "a/part", "a/far/below"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "model.safetensors").write_bytes(bytes(1000))
+    asked = Question(base_model=str(tmp_path / "a"), engine="peft", kind="chat")
+    assert inference_start.need_bytes(asked) == memory.PROCESS_BYTES + 2000

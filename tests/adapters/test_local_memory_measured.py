@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.training.conftest import PATIENCE_S, WORKER, Job, Json
-from tests.training.encoder_jobs import build_encoder, encoder_spec, triplets
+from tests.training.encoder_jobs import EMBEDDING, build_encoder, encoder_spec, triplets
 
 from genomed.adapters.local.base_model import read_model
 from genomed.adapters.local.memory import LEAST_OF_PEAK, MOST_OF_PEAK, Need, estimate, workload
@@ -39,8 +39,7 @@ def rows_of(kind: RowKind, count: int) -> Sequence[Json]:
             ]
         case RowKind.LABELLED:
             return [
-                {"id": f"r{n}", "prompt": asked[n], "completion": answer(n), "label": bool(n % 2)}
-                for n in range(count)
+                {"id": f"r{n}", "prompt": asked[n], "completion": answer(n), "label": bool(n % 2)} for n in range(count)
             ]
         case _:
             return triplets(count)
@@ -51,13 +50,11 @@ def estimated(model: Path, kind: RowKind, method: str, batch_size: int, length: 
         "model": {"baseModel": str(model)},
         "datasets": {"trainingFileId": "dataset-1"},
         "method": {"type": method},
-        "schedule": {"batchSize": batch_size, "sequenceLength": length},
+        "schedule": {"batchSize": batch_size, "sequenceLength": max(512, length)},  # an encoder has fewer places
         "metadata": {"negativesPerRow": 3} if kind is RowKind.TRIPLET else {},
     }
     configuration = msgspec.convert(whole, JobConfiguration)
-    work = workload(
-        configuration, read_model(model), row_kind=kind, longest_row_bytes=0, precision=ModelPrecision.FP32
-    )
+    work = workload(configuration, read_model(model), row_kind=kind, longest_row_bytes=0, precision=ModelPrecision.FP32)
     return estimate(work)
 
 
@@ -70,23 +67,13 @@ def measured(folder: Path, model: Path, kind: RowKind, method: str, batch_size: 
         "schedule": {"epochs": 1, "batchSize": batch_size, "sequenceLength": length, "evaluations": 0},
     }
     if kind is RowKind.TRIPLET:
-        spec = encoder_spec(job, rows, [], "triplet", embedding={**EMBEDDING}, **changes)
+        spec = encoder_spec(job, rows, [], "triplet", embedding=EMBEDDING, **changes)
     else:
         spec = job.spec(rows, (), kind.value, **changes)
     (finished,) = [line for line in job.run(spec) if line["type"] == "finished"]
     peak = finished["peakMemoryBytes"]
     assert isinstance(peak, int)
     return peak
-
-
-EMBEDDING: Json = {
-    "loss": "multiple_negatives",
-    "margin": 0.5,
-    "distance": "cosine",
-    "matryoshka": [],
-    "negatives": 3,
-    "k": 10,
-}
 
 
 @pytest.fixture(scope="module")

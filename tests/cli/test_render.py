@@ -274,3 +274,55 @@ def test_runs_of_recipes_fit_a_terminal() -> None:
 def test_a_new_token_is_what_a_script_gets_since_it_is_said_only_once() -> None:
     assert ids({"tokenId": "tok-1", "token": "gnt_abc"}) == ["gnt_abc"]
     assert ids({"tokenId": "tok-1", "token": None}) == ["tok-1"]
+
+
+def test_how_fast_something_answers_is_told_in_the_digits_that_matter() -> None:
+    asked: Json = {
+        "waitedS": 1.4142, "firstTokenS": 0.012345, "trainingS": 190.0, "runS": 0, "tokensPerSecond": 203.1234,
+        "speed": {"onnxruntime": {"readTokensPerS": 2452.123, "writeTokensPerS": 7.5}},
+    }  # fmt: skip
+    assert [line.split()[-1] for line in render(asked).splitlines()] == [
+        "1.4s", "12.3ms", "3m10s", "0s", "203.1", "2452", "7.5",
+    ]  # fmt: skip
+
+
+def test_the_facts_of_an_evaluation_are_read_with_the_page_to_look_at() -> None:
+    facts: Json = {
+        "metric": "exactMatch",
+        "candidate": {"score": 0.9791666666, "metrics": {"loss": 0.016251234}, "peakMemoryBytes": 123456789},
+        "interval": [0.9375, 1.0],
+        "p": 7.105427357601002e-15,
+        "versions": {"torch": "2.13.0", "peft": None, "trl": "1.13.0"},
+    }
+    files: Json = {"report.json": "d" * 64, "report.html": "c" * 64}
+    errand: Json = {"errandId": "errand-1", "path": "/data/exports/errand-1", "files": files, "facts": facts}
+    told, measured = render({"errand": errand}).split("\n\nfacts:\n")
+    assert told.splitlines() == [
+        "errand.errandId  errand-1",
+        "errand.path      /data/exports/errand-1",
+        "errand.files     report.html, report.json",
+        "errand.page      /data/exports/errand-1/report.html",
+    ]
+    assert measured.splitlines() == [
+        "interval                   0.9375, 1",
+        "p                          7.10543e-15",
+        "metric                     exactMatch",
+        "candidate.score            0.979167",
+        "candidate.metrics.loss     0.0162512",
+        "candidate.peakMemoryBytes  117.7 MiB",
+        "versions                   torch 2.13.0, trl 1.13.0",
+    ]
+
+
+def test_a_page_that_is_gone_is_not_pointed_at() -> None:
+    shown = render({"errand": {"errandId": "errand-1", "path": None, "files": {"report.html": "c" * 64}}})
+    assert "page" not in shown
+
+
+def test_what_was_noted_of_an_errand_is_a_table_of_its_own() -> None:
+    notes: Json = [{"code": "slower", "message": "the int8 graph is slower here than the one before"}]
+    shown = render({"errand": {"errandId": "errand-1", "notes": notes}})
+    assert shown == (
+        "errand.errandId  errand-1\n\nnotes:\n"
+        "CODE    MESSAGE\nslower  the int8 graph is slower here than the one before"
+    )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.commands.evaluated import imported
-from tests.commands.local_layers import local_layer, order_of, working
+from tests.commands.local_layers import local_layer, record_of, working
 
 from genomed.entities.errors import ErrorKind
 from genomed.entities.types import RowKind
@@ -15,7 +15,7 @@ async def test_two_layers_over_one_base_answer_the_same_rows(tmp_path: Path) -> 
         layer_id, other = [await local_layer(rig, tmp_path, dataset=dataset) for _ in range(2)]
         params = {"layerId": layer_id, "otherLayerId": other, "waitS": 20}
         errand = (await rig.call("compare", params))["errand"]
-        options = (await order_of(rig, errand["errandId"]))["options"]
+        options = (await record_of(rig, errand["errandId"])).requested.options
         layers = rig.data_dir / "layers"
         assert options["candidate"] == {"name": layer_id, "layer": str(layers / layer_id)}
         assert options["baseline"] == {"name": other, "layer": str(layers / other)}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.commands.local_layers import local_layer, working
 from tests.commands.served import a_layer, in_state, serving
 from tests.commands.test_job_approve import asked_by_an_agent
 from tests.daemon.daemon_process import daemon_process
@@ -173,3 +174,14 @@ async def test_a_log_without_its_anchor_is_an_error(quiet: Rig) -> None:
     anchor.write_bytes(b"\0" * anchor.stat().st_size)
     result = await quiet.call("doctor")
     assert (result["ok"], result["anchor"], result["findings"][0]["about"]) == (False, "absent", "log")
+
+
+async def test_work_on_a_layer_that_cannot_go_on_is_told_with_what_it_waits_for(tmp_path: Path) -> None:
+    async with working(tmp_path, memory_reserve_bytes=1 << 60) as rig:
+        layer_id = await local_layer(rig, tmp_path)
+        errand_id = (await rig.call("layer-export", {"layerId": layer_id}))["errand"]["errandId"]
+
+        async def told() -> bool:
+            return any(one["about"] == f"errand {errand_id}" for one in (await rig.call("doctor"))["findings"])
+
+        await rig.until(told, "the doctor to tell of the errand")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.commands.local_layers import local_layer, working
+from tests.commands.local_layers import base_model, errand_ended, local_layer, waits, working
 
 from genomed.entities.errors import ErrorKind
 
@@ -26,3 +26,28 @@ async def test_what_published_nothing_has_nothing_to_remove(tmp_path: Path) -> N
         layer_id = await local_layer(rig, tmp_path, ("tell", {"type": "failed", "kind": "capacity", "message": "m"}))
         errand_id = (await rig.call("layer-export", {"layerId": layer_id, "waitS": 20}))["errand"]["errandId"]
         assert (await rig.refused("errand-remove", {"errandId": errand_id})).kind is ErrorKind.CONFLICT
+
+
+async def test_what_other_work_reads_stays_until_that_is_over(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    async with working(tmp_path) as rig:
+        layer_id = await local_layer(rig, tmp_path)
+        errand_id = (await rig.call("layer-export", {"layerId": layer_id, "waitS": 20}))["errand"]["errandId"]
+        base_model(tmp_path, *waits(go))
+        blocked = (await rig.call("layer-export", {"layerId": layer_id}))["errand"]["errandId"]
+        reader = (await rig.call("layer-quantize", {"errandId": errand_id}))["errand"]["errandId"]
+        refused = await rig.refused("errand-remove", {"errandId": errand_id})
+        assert (refused.kind, reader in refused.message) == (ErrorKind.CONFLICT, True)
+        await rig.call("errand-cancel", {"errandId": reader, "waitS": 20})
+        go.touch()
+        await errand_ended(rig, blocked)
+        await rig.call("errand-remove", {"errandId": errand_id, "waitS": 20})
+
+
+async def test_what_layers_were_trained_on_stays(tmp_path: Path) -> None:
+    async with working(tmp_path) as rig:
+        layer_id = await local_layer(rig, tmp_path)
+        errand_id = (await rig.call("layer-export", {"layerId": layer_id, "waitS": 20}))["errand"]["errandId"]
+        child = await local_layer(rig, tmp_path, base=str(rig.data_dir / "exports" / errand_id))
+        refused = await rig.refused("errand-remove", {"errandId": errand_id})
+        assert (refused.kind, child in refused.message) == (ErrorKind.CONFLICT, True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.commands.evaluated import imported
-from tests.commands.local_layers import errand_ended, local_layer, order_of, working
+from tests.commands.local_layers import errand_ended, local_layer, record_of, working
 
 from genomed.entities.errors import ErrorKind
 from genomed.entities.types import RowKind
@@ -16,7 +16,7 @@ async def test_a_layer_is_judged_against_its_base_on_the_rows_held_out_from_its_
         judging = {"maxNewTokens": 8, "resamples": 500}
         errand = (await rig.call("evaluate", {"layerId": layer_id, "judging": judging, "waitS": 20}))["errand"]
         assert (errand["kind"], errand["state"]) == ("evaluate", "finished")
-        options = (await order_of(rig, errand["errandId"]))["options"]
+        options = (await record_of(rig, errand["errandId"])).requested.options
         held_out = rig.data_dir / "datasets" / dataset / "eval.jsonl"
         assert (options["rows"], options["count"], options["rowKind"]) == (str(held_out), 10, "chat")
         assert options["candidate"] == {"name": layer_id, "layer": str(rig.data_dir / "layers" / layer_id)}
@@ -66,3 +66,10 @@ async def test_what_was_forgotten_or_withdrawn_is_not_judged_on(tmp_path: Path) 
         await rig.call("dataset-archive", {"datasetId": dataset, "reason": "old"})
         error = await rig.refused("evaluate", {"layerId": layer_id})
         assert (error.kind, error.field) == (ErrorKind.CONFLICT, "datasetId")
+
+
+async def test_an_imported_layer_is_judged_on_rows_that_are_named(tmp_path: Path) -> None:
+    async with working(tmp_path) as rig:
+        layer_id = await local_layer(rig, tmp_path, dataset="")
+        error = await rig.refused("evaluate", {"layerId": layer_id})
+        assert (error.kind, error.field) == (ErrorKind.INVALID_REQUEST, "datasetId")

@@ -5,11 +5,15 @@ from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from tests.daemon.daemon_rig import Json, Rig, running
 
 from genomed.entities.dataset import Dataset
+from genomed.entities.envelope import Cause, Write
+from genomed.entities.errand_events import ErrandEvent, ErrandFinished, ErrandLayer, ErrandRequested, ErrandStarted
 from genomed.entities.forgetting import Forgetting
 from genomed.entities.interaction import Interaction
+from genomed.entities.layer import Layer
 
 SECRET = "xylophone-marmalade-7731"
 
@@ -154,3 +158,27 @@ async def test_rows_that_were_frozen_and_then_refused_are_erased_too(rig: Rig) -
     answer = await rig.call("forget", {"sessionId": "s-1"})
     assert answer["datasets"] == []
     assert holding(rig.data_dir, SECRET) == []
+
+
+async def test_what_was_exported_of_a_tainted_layer_and_trained_on_that_is_named_beside_imported_layers(
+    rig: Rig,
+) -> None:
+    captured, layer_id = await learned(rig)
+    tainted = (await rig.journal.load(f"layer/{layer_id}")).state
+    assert isinstance(tainted, Layer)
+    facts = tainted.published
+    merged = str(rig.data_dir / "exports" / "errand-1")
+    named = ErrandLayer(layer_id=layer_id, path=facts.path, manifest_sha256=facts.manifest_sha256)
+    done: tuple[ErrandEvent, ...] = (
+        ErrandRequested(kind="merge", layers=(named,), options={}, reason="a test", persona_id="ada"),
+        ErrandStarted(attempt=1),
+        ErrandFinished(attempt=1, facts={}, files={"a": "0"}, size_bytes=1, path=merged, manifest_sha256="0"),
+    )
+    elsewhere = replace(facts, job_id="", dataset_id="", parent_layer_id=None)
+    later = {"layer-imported": elsewhere, "layer-on-merged": replace(elsewhere, base_model=merged)}
+    writes = [Write(stream="errand/errand-1", expected=0, events=done)]
+    writes += [Write(stream=f"layer/{name}", expected=0, events=(event,)) for name, event in later.items()]
+    await rig.journal.append(writes, cause=Cause(actor="test"))
+    answer = await rig.call("forget", {"interactionId": captured[0]["interactionId"], "dryRun": True})
+    assert [one["layerId"] for one in answer["layers"]] == [layer_id, "layer-on-merged"]
+    assert answer["exports"] == [{"errandId": "errand-1", "kind": "merge", "path": merged}]

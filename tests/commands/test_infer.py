@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import msgspec
-from tests.commands.answering import answering, layer_here
+from tests.commands.answering import answering, export_here, layer_here
 from tests.daemon.daemon_rig import Json, Rig
 
 from genomed.commands.context import Caller
@@ -12,6 +12,7 @@ from genomed.daemon.dispatch import Reply
 from genomed.entities.errors import ErrorBody, ErrorKind
 from genomed.entities.types import Role
 
+BOBS = Caller(actor="token:tok-bob", role=Role.CAPTURE, personas=frozenset({"bob"}))
 ADAS = Caller(actor="token:tok-ada", role=Role.CAPTURE, personas=frozenset({"ada"}))
 
 
@@ -90,6 +91,69 @@ async def test_a_layer_whose_manifest_was_changed_is_not_loaded(tmp_path: Path) 
         (folder / "genomed-layer.json").write_text("{} ")
         error = await rig.refused("infer", {"layerId": "layer-1", "prompt": "one"})
         assert error.kind is ErrorKind.CONFLICT
+
+
+async def test_an_export_is_asked_as_the_log_has_it_and_not_once_it_was_changed_or_is_to_go(tmp_path: Path) -> None:
+    async with answering(tmp_path) as rig:
+        await layer_here(rig, "layer-1", base_model=tmp_path / "model")
+        errand_id, folder = await export_here(rig, "layer-1", files={"model.onnx": b"graph"})
+        asked: Json = {"layerId": "layer-1", "errandId": errand_id, "prompt": "base"}
+        told = await rig.call("infer", asked)
+        assert (told["text"], told["engine"]) == (str(folder), "onnx")
+
+        await rig.parts.providers.get("local").close()
+        (folder / "model.onnx").write_bytes(b"other")
+        assert (await rig.refused("infer", asked)).kind is ErrorKind.CONFLICT
+        (folder / "model.onnx").write_bytes(b"graph")
+        manifest = folder / "genomed-export.json"
+        before = manifest.read_bytes()
+        manifest.write_bytes(before + b" ")
+        assert (await rig.refused("infer", asked)).kind is ErrorKind.CONFLICT
+        manifest.write_bytes(before)
+
+        assert (await rig.refused("infer", asked, caller=BOBS)).kind is ErrorKind.FORBIDDEN
+        await rig.call("errand-remove", {"errandId": errand_id})
+        assert (await rig.refused("infer", asked)).field == "errandId"
+
+
+async def test_an_export_needs_no_other_name_and_says_whose_base_model_it_has(tmp_path: Path) -> None:
+    async with answering(tmp_path) as rig:
+        await layer_here(rig, "layer-1", base_model=tmp_path / "model")
+        errand_id, folder = await export_here(rig, "layer-1", files={"model.onnx": b"graph"})
+        told = await rig.call("infer", {"errandId": errand_id, "prompt": "base"})
+        assert (told["text"], told["layerId"], told["baseModel"]) == (str(folder), "layer-1", str(tmp_path / "model"))
+        mixed: Json = {"errandId": errand_id, "baseModel": "/models/other", "prompt": "base"}
+        assert (await rig.refused("infer", mixed)).field == "baseModel"
+
+
+async def test_a_whole_model_with_a_file_that_was_not_published_is_not_loaded(tmp_path: Path) -> None:
+    async with answering(tmp_path) as rig:
+        folder = await layer_here(rig, "layer-1", base_model=tmp_path / "model", format="full_model")
+        (folder / "more.safetensors").write_bytes(b"poison")
+        error = await rig.refused("infer", {"layerId": "layer-1", "prompt": "one"})
+        assert error.kind is ErrorKind.CONFLICT
+
+
+async def test_who_may_not_operate_asks_only_base_models_that_are_in_use_here(tmp_path: Path) -> None:
+    """Loading a model takes the machine's memory, and a folder's name is anybody's guess."""
+    other = tmp_path / "other"
+    other.mkdir()
+    async with answering(tmp_path) as rig:
+        await layer_here(rig, "layer-1", base_model=tmp_path / "model")
+        asked: Json = {"personaId": "ada", "prompt": "one"}
+        for caller in (ADAS, Caller(actor="uid:7", role=Role.CAPTURE)):
+            error = await rig.refused("infer", asked | {"baseModel": str(other)}, caller=caller)
+            assert (error.kind, error.field) == (ErrorKind.FORBIDDEN, "baseModel")
+            reply = await rig.execute("infer", asked | {"baseModel": str(tmp_path / "model")}, caller=caller)
+            assert isinstance(reply.error, msgspec.UnsetType)
+        opened: Json = {"personaId": "ada", "domain": "sums", "baseModel": str(other), "input": "1", "output": "2"}
+        assert not isinstance((await rig.execute("capture-interaction", opened, caller=ADAS)).error, ErrorBody)
+        assert (await rig.refused("infer", asked | {"baseModel": str(other)}, caller=ADAS)).kind is ErrorKind.FORBIDDEN
+        assert (await rig.call("infer", asked | {"baseModel": str(other)}))["text"] == "one"
+        rule = {"provider": "simulated", "template": {"method": {"type": "lora"}}}
+        await rig.call("trigger-set", {"personaId": "ada", "domain": "sums", "baseModel": str(other), "rule": rule})
+        reply = await rig.execute("infer", asked | {"baseModel": str(other)}, caller=ADAS)
+        assert isinstance(reply.error, msgspec.UnsetType), "an operator had it learn"
 
 
 async def test_pieces_come_before_the_result_to_those_who_ask_for_them(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """genome/layer-import: what is taken, and everything that is refused, each time with what is wrong named."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 from tests.adapters.local_bench import TINY, json_in, make_model, names_in, safetensors
-from tests.commands.local_layers import working
+from tests.commands.local_layers import local_layer, working
 from tests.daemon.daemon_rig import Json
 
 from genomed.adapters.local import layer_trust
@@ -158,3 +160,62 @@ async def test_a_base_model_that_is_none_and_a_caller_who_is_bound_are_refused(t
         reply = await rig.execute("layer-import", params, caller=bound)
         assert not isinstance(reply.error, msgspec.UnsetType)
         assert reply.error.kind is ErrorKind.FORBIDDEN
+
+
+async def test_what_an_import_left_that_no_event_told_of_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    async with working(tmp_path) as rig:
+        layers = rig.data_dir / "layers"
+        kept = (await rig.call("layer-import", asked(tmp_path, peft_folder(tmp_path))))["layer"]["layerId"]
+        trained = await local_layer(rig, tmp_path, base=str(tmp_path / "model"))
+        shutil.copytree(layers / kept, layers / "layer-unheard")
+        shutil.copytree(layers / trained, layers / "layer-of-a-job-that-goes-on")
+        (layers / ".layer-2.import").mkdir()
+        await rig.parts.prunings.clear()
+        assert names_in(layers) == sorted([kept, trained, "layer-of-a-job-that-goes-on"])
+
+
+@pytest.mark.parametrize("name", ["a\nb.txt", "b\udcff.txt", "\u202etxt.json", "x" * 240 + ".txt"])
+async def test_a_file_with_a_name_that_hides_something_is_refused(tmp_path: Path, name: str) -> None:
+    folder = peft_folder(tmp_path)
+    (folder / name).write_text("{}")
+    async with working(tmp_path) as rig:
+        error = await rig.refused("layer-import", asked(tmp_path, folder))
+        assert (error.kind, error.field) == (ErrorKind.INVALID_REQUEST, "path")
+        assert list(rig.data_dir.glob("layers/*")) == []
+
+
+async def test_names_that_are_left_out_are_told_as_the_log_can_hold_them(tmp_path: Path) -> None:
+    folder = peft_folder(tmp_path)
+    (folder / ".\udcff").write_text("x")
+    for nth in range(150):
+        (folder / f".{nth:03}{chr(1) * 240}").write_text("x")
+    async with working(tmp_path) as rig:
+        answer = await rig.call("layer-import", asked(tmp_path, folder))
+        assert names_in(rig.data_dir / "layers") == [answer["layer"]["layerId"]]
+        assert len(json.dumps(answer["leftOut"])) < 32_000
+
+
+async def test_a_configuration_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    folder = peft_folder(tmp_path)
+    (folder / "adapter_config.json").write_text(
+        '{"peft_type": "LORA", "r": 2, "x": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    )
+    async with working(tmp_path) as rig:
+        error = await rig.refused("layer-import", asked(tmp_path, folder))
+        assert error.kind is ErrorKind.INVALID_REQUEST
+
+
+async def test_a_weights_file_that_promises_more_header_than_there_can_be_is_refused(tmp_path: Path) -> None:
+    folder = peft_folder(tmp_path)
+    (folder / "adapter_model.safetensors").write_bytes((1 << 60).to_bytes(8, "little") + b"{}")
+    async with working(tmp_path) as rig:
+        error = await rig.refused("layer-import", asked(tmp_path, folder))
+        assert error.kind is ErrorKind.INVALID_REQUEST
+
+
+async def test_a_pipe_in_the_folder_holds_nobody_up(tmp_path: Path) -> None:
+    folder = peft_folder(tmp_path)
+    os.mkfifo(folder / "notes.txt")
+    async with working(tmp_path) as rig:
+        error = await rig.refused("layer-import", asked(tmp_path, folder))
+        assert error.kind is ErrorKind.INVALID_REQUEST

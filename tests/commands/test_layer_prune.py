@@ -164,3 +164,21 @@ async def test_a_wish_that_nobody_carried_out_is_carried_out_by_the_next_daemon(
 
         await rig.until(gone, "the pruning")
         assert not (rig.data_dir / "layers" / layer_id).exists()
+
+
+async def test_a_whole_model_that_others_were_trained_on_stays(tmp_path: Path) -> None:
+    async with working(tmp_path) as rig:
+        whole = await local_layer(rig, tmp_path, artifact_format="full_model")
+        child = await local_layer(rig, tmp_path, base=str(rig.data_dir / "layers" / whole))
+        why = await staying(rig, olderThanDays=0, keepHistory=0)
+        assert why[whole] == f"it is the base model of layer {child}"
+
+
+async def test_a_folder_that_cannot_be_removed_holds_up_no_other(tmp_path: Path) -> None:
+    async with working(tmp_path) as rig:
+        stuck, other = [await local_layer(rig, tmp_path, domain=name) for name in ("a", "b")]
+        (rig.data_dir / "layers" / f".{stuck}.pruned").write_text("in the way")
+        await rig.call("layer-prune", {**OLD, "layerIds": [stuck], "dryRun": False})
+        answer = await rig.call("layer-prune", {**OLD, "layerIds": [other], "dryRun": False, "waitS": 20})
+        assert [one["bytesFreed"] is not None for one in answer["going"]] == [True]
+        assert (rig.data_dir / "layers" / stuck).exists()

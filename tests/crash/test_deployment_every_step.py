@@ -105,8 +105,12 @@ async def outcome(data_dir: Path, deployment_id: str) -> Json:
 
 @pytest.mark.parametrize(
     "faults",
-    [{}, {"lost_reply": True}, {"lost_request": True}, {"looks_until_ready": 3, "looks_until_gone": 2}],
-    ids=["plain", "lost reply", "lost request", "slow"],
+    [
+        pytest.param({"lost_reply": True}, id="lost reply"),
+        pytest.param({}, id="plain", marks=pytest.mark.long),
+        pytest.param({"lost_request": True}, id="lost request", marks=pytest.mark.long),
+        pytest.param({"looks_until_ready": 3, "looks_until_gone": 2}, id="slow", marks=pytest.mark.long),
+    ],
 )
 async def test_wherever_it_stops_it_is_made_once_and_it_ends(tmp_path: Path, faults: Json) -> None:
     whole = tmp_path / "undisturbed"

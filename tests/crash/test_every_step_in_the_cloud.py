@@ -121,7 +121,14 @@ async def every_stop_gives_the_same(name: str, tmp_path: Path, prepare: Prepare,
 
 
 @pytest.mark.parametrize("choose", STOPS)
-@pytest.mark.parametrize("prepare", [created, reply_lost, request_lost], ids=["plain", "reply lost", "request lost"])
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        pytest.param(created, id="plain"),
+        pytest.param(reply_lost, id="reply lost"),
+        pytest.param(request_lost, id="request lost", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("name", sorted(CLOUDS))
 async def test_wherever_it_stops_the_job_succeeds_once_and_is_paid_once(
     name: str, tmp_path: Path, prepare: Prepare, choose: Choose, record_property: Callable[[str, object], None]

@@ -73,6 +73,21 @@ async def test_a_caller_who_goes_away_ends_the_work(tmp_path: Path) -> None:
         assert (await rig.call("infer", whom | {"prompt": "three", "stream": False}))["text"] == "three"
 
 
+async def test_a_caller_who_goes_away_before_a_whole_answer_ends_the_work_too(tmp_path: Path) -> None:
+    async with house(tmp_path) as (rig, client, whom):
+        async with anyio.create_task_group() as tasks:
+
+            async def ask() -> None:
+                async with client.post("/genome/infer", json=whom | {"prompt": "slow", "stream": False}):
+                    pass
+
+            tasks.start_soon(ask)
+            await appears(tmp_path / "model" / "slow")
+            tasks.cancel_scope.cancel()
+        await appears(tmp_path / "model" / "taken-back")
+        assert (await rig.call("infer", whom | {"prompt": "three", "stream": False}))["text"] == "three"
+
+
 async def test_on_the_bus_pieces_are_notifications_with_the_id_of_the_call(tmp_path: Path) -> None:
     async with house(tmp_path) as (_, client, whom), client.ws_connect("/bus") as bus:
         call = {"jsonrpc": "2.0", "id": 7, "method": "genome/infer", "params": whom | {"prompt": "one two"}}

@@ -1,5 +1,6 @@
 """Jobs of encoders for real worker processes, on base models that are built in the session."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,25 @@ def pairs(count: int, *, held_out: bool = False, seed: int = 1) -> list[Json]:
         for row in triplets(count, held_out=held_out, seed=seed)
         for at, text in enumerate([row["positive"], *_listed(row["negatives"])])
     ]
+
+
+def thing_pairs(count: int, *, held_out: bool = False, seed: int = 1) -> list[Json]:
+    """Of each lesson about one of four things a right row, and a wrong one about another of them."""
+    from genomed.training.encoders.encoder_task import THINGS
+
+    things, made, draw = list(THINGS)[:4], list[Json](), random.Random(seed)
+    for row in triplets(5 * count, held_out=held_out, seed=seed):
+        right = str(row["positive"])
+        thing = next((thing for thing in things if thing in right), None)
+        if thing is None or len(made) == 2 * count:
+            continue
+        other = draw.choice([one for one in things if one != thing])
+        made += [
+            {"id": f"{row['id']}-{at}", "query": row["anchor"], "document": text, "label": float(at == 0)}
+            for at, text in enumerate((right, right.replace(thing, other)))
+        ]
+    assert len(made) == 2 * count
+    return made
 
 
 def _listed(value: object) -> list[object]:

@@ -1,4 +1,8 @@
-"""Interpreters of engines that cannot share ours. `make engines` builds those that this machine can have."""
+"""Interpreters of engines that cannot share ours: their tests are skipped where the engine is not installed.
+
+GENOMED_ENGINES names a folder of environments, one for each engine, as `genome engine install` makes them below a
+data folder; build/engines is looked into without it.
+"""
 
 import os
 from pathlib import Path
@@ -9,8 +13,9 @@ BUILT = Path(__file__).parents[2] / "build" / "engines"
 
 
 def interpreter(engine: str) -> str:
-    """Skips the test where there is none. GENOMED_TEST_ENGINES: another folder of environments."""
-    python = Path(os.environ.get("GENOMED_TEST_ENGINES", BUILT)) / engine / "bin" / "python"
+    """Skips the test where there is none."""
+    folder = Path(os.environ.get("GENOMED_ENGINES", BUILT))
+    python = folder / engine / "bin" / "python"
     if not python.exists():
-        pytest.skip(f"no environment of engine {engine} here: make engines builds it")
+        pytest.skip(f"engine {engine} is not installed below {folder.name}: GENOMED_ENGINES names another folder")
     return str(python)

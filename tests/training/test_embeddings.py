@@ -210,6 +210,26 @@ def test_dora_and_a_layer_to_go_on_from_work_for_encoders(tmp_path: Path, encode
     assert judged(again, "baseline")["ndcg"] == pytest.approx(judged(job, "candidate")["ndcg"], abs=1e-6)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(int(PATIENCE_S))
+def test_lora_that_fits_nowhere_fails_an_encoder_unless_the_operator_lets_every_weight_be_trained(
+    tmp_path: Path, encoder: Path
+) -> None:
+    nowhere = merged(LORA, {"lora": {"trainableModules": "nowhere"}})
+    short = {"epochs": 1, "checkpoints": 1, "evaluations": 0}
+    refused = new_job(tmp_path / "refused", encoder)
+    refused.run(triplet_spec(refused, rows=16, method=nowhere, schedule=short), code=1)
+    (failed,) = refused.of("failed")
+    assert failed["kind"] == "unsupported"
+    job = new_job(tmp_path / "job", encoder)
+    job.run(triplet_spec(job, rows=16, method=merged(nowhere, {"allowFull": True}), schedule=short))
+    (notice,) = [line for line in job.of("notice") if line["code"] == "lora_not_applied"]
+    assert "nowhere" in str(notice["message"])
+    (finished,) = job.of("finished")
+    assert finished["format"] == "full_model"
+    assert (job.result / "model.safetensors").exists()
+
+
 RANKINGS: list[tuple[dict[str, float], list[str]]] = [
     ({"a": 1.0}, ["a", "b", "c"]),
     ({"c": 1.0, "d": 1.0}, ["a", "c", "b", "d"]),

@@ -1,8 +1,4 @@
-"""Real runs of what costs too much for every day: several processes, and engines that were installed for it.
-
-GENOMED_ENGINES names a folder of environments, one for each engine, as `genome engine install` makes them below a
-data folder; without it their runs are skipped.
-"""
+"""Real runs of what costs too much for every day: several processes, and engines that were installed for it."""
 
 import json
 import os
@@ -12,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.training.conftest import WORKER, Job, Line
+from tests.training.engine_interpreters import interpreter
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
-INSTALLED = Path(os.environ.get("GENOMED_ENGINES", "/nowhere"))
 
 
 def chats(count: int) -> list[object]:
@@ -78,11 +74,9 @@ def test_two_processes_learn_as_one_does_and_only_one_of_them_tells(base: Path, 
 def test_an_installed_engine_lowers_the_held_out_loss_and_leaves_a_plain_layer(
     base: Path, tmp_path: Path, engine: str
 ) -> None:
-    python = INSTALLED / engine / "bin" / "python"
-    if not python.exists():
-        pytest.skip(f"{engine} is not installed below GENOMED_ENGINES")
+    python = interpreter(engine)
     job = Job(tmp_path, base)
-    carried_out(job, python, engine=engine, engineReason="named")
+    carried_out(job, Path(python), engine=engine, engineReason="named")
     [finished] = job.of("finished")
     assert len(job.of("step")) == finished["step"] == finished["totalSteps"]
     assert losses(job, "candidate") < losses(job, "baseline")

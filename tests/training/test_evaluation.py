@@ -7,7 +7,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from tests.training import test_projection as projection
 from tests.training.conftest import PATIENCE_S, WORKER, Job, Json, make_chat_rows, make_preference_rows
+from tests.training.encoder_jobs import build_encoder, encoder_spec, new_job, pairs, triplet_spec, triplets
+from tests.training.vector_task import BASE_MODEL
 
 pytestmark = pytest.mark.training
 
@@ -25,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> J
     return job
 
 
-def evaluated(job: Job, folder: Path, *, rows: Path, code: int = 0, **changes: object) -> list[Json]:
+def evaluated(job: Job, folder: Path, *, rows: Path, changes: Json, code: int = 0) -> list[Json]:
     folder.mkdir()
     options: Json = {
         "title": "<layer> against base", "rowKind": "chat", "rows": str(rows), "count": HELD,
@@ -68,7 +71,7 @@ class Page(HTMLParser):
 
 
 def test_an_evaluation_gives_the_jobs_own_numbers_row_by_row_and_a_page(trained: Job, tmp_path: Path) -> None:
-    lines = evaluated(trained, tmp_path / "e", rows=trained.folder / "eval.jsonl")
+    lines = evaluated(trained, tmp_path / "e", rows=trained.folder / "eval.jsonl", changes={})
     result = tmp_path / "e" / "result"
     report = json.loads((result / "report.json").read_bytes())
     outcomes = [json.loads(line) for line in (result / "outcomes.jsonl").read_text().splitlines()]
@@ -91,7 +94,7 @@ def test_an_evaluation_gives_the_jobs_own_numbers_row_by_row_and_a_page(trained:
 
 def test_preference_rows_are_compared_against_the_base_model(trained: Job, tmp_path: Path) -> None:
     rows = trained.rows("pairs.jsonl", make_preference_rows(HELD, seed=5))
-    evaluated(trained, tmp_path / "p", rows=rows, rowKind="preference")
+    evaluated(trained, tmp_path / "p", rows=rows, changes={"rowKind": "preference"})
     report = json.loads((tmp_path / "p" / "result" / "report.json").read_bytes())
     assert (report["metric"], report["baseline"]["metrics"]["rewardMargin"]) == ("rewardAccuracy", 0.0)
     assert report["candidate"]["metrics"]["rewardMargin"] != 0.0
@@ -106,7 +109,59 @@ def test_preference_rows_are_compared_against_the_base_model(trained: Job, tmp_p
 def test_what_does_not_fit_is_refused_and_leaves_no_result(
     trained: Job, tmp_path: Path, changes: Json, words: str
 ) -> None:
-    lines = evaluated(trained, tmp_path / "x", rows=trained.folder / "eval.jsonl", code=1, **changes)
+    lines = evaluated(trained, tmp_path / "x", rows=trained.folder / "eval.jsonl", code=1, changes=changes)
     assert (lines[-1]["type"], lines[-1]["kind"]) == ("failed", "invalid_request")
     assert words in str(lines[-1]["message"])
     assert not (tmp_path / "x" / "result").exists()
+
+
+def told(job: Job, folder: Path, **changes: object) -> Json:
+    """report.json of an evaluation on the rows that the job was judged by."""
+    evaluated(job, folder, rows=job.folder / "eval.jsonl", changes=changes)
+    found = json.loads((folder / "result" / "report.json").read_bytes())
+    assert isinstance(found, dict)
+    return found
+
+
+def demand_the_jobs_numbers(job: Job, report: Json, sides: tuple[str, ...] = ("candidate", "baseline")) -> None:
+    for line in job.of("judged"):
+        if line["side"] not in sides:
+            continue
+        side, measured = report[str(line["side"])], line["metrics"]
+        assert isinstance(side, dict)
+        assert isinstance(measured, dict)
+        for name in measured.keys() & side["metrics"].keys():
+            assert side["metrics"][name] == pytest.approx(measured[name], rel=1e-4, abs=1e-6), name
+        assert side["score"] == pytest.approx(measured[str(report["metric"])], rel=1e-4)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(int(PATIENCE_S))
+def test_an_encoder_is_compared_question_by_question(tmp_path: Path) -> None:
+    job = new_job(tmp_path / "job", build_encoder(tmp_path / "encoder", "encoder"))
+    job.run(triplet_spec(job))
+    held = len(triplets(24, held_out=True))
+    report = told(job, tmp_path / "e", rowKind="triplet", count=held, batchSize=16)
+    assert (report["metric"], report["test"], report["conclusion"]) == ("ndcg", "sign", "better")
+    demand_the_jobs_numbers(job, report)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(int(PATIENCE_S))
+def test_a_reranker_is_compared_pair_by_pair(tmp_path: Path) -> None:
+    job = new_job(tmp_path / "job", build_encoder(tmp_path / "cross", "cross-encoder"))
+    rows = pairs(16)
+    job.run(encoder_spec(job, rows, rows, "ranking", schedule={"epochs": 8}))
+    report = told(job, tmp_path / "r", rowKind="ranking", count=len(rows), batchSize=16)
+    assert (report["metric"], report["test"], report["rows"]) == ("accuracy", "mcnemar", len(rows))
+    demand_the_jobs_numbers(job, report)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(int(PATIENCE_S))
+def test_a_projection_is_compared_with_one_that_learned_nothing(tmp_path: Path) -> None:
+    job = projection.new_job(tmp_path / "job")
+    job.run(projection.specify(job))
+    report = told(job, tmp_path / "v", rowKind="vector_pair", count=100, baseModel=BASE_MODEL)
+    assert (report["metric"], report["conclusion"]) == ("cosine", "better")
+    demand_the_jobs_numbers(job, report, ("candidate",))

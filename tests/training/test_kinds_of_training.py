@@ -119,7 +119,7 @@ def test_labelled_answers_are_learned_and_held_out_ones_are_told_apart_which_the
     thumbs: Ran,
 ) -> None:
     baseline, candidate = thumbs.of("judged")
-    assert (baseline["rewardAccuracy"], baseline["rewardMargin"], baseline["loss"]) == (0, 0, 0.5)
+    assert (baseline["rewardAccuracy"], baseline["rewardMargin"], baseline["loss"]) == (0.5, 0, 0.5)
     assert float(str(candidate["rewardAccuracy"])) >= 0.75
     assert float(str(candidate["rewardMargin"])) > 0.1
     assert float(str(candidate["loss"])) < 0.5

@@ -1,5 +1,7 @@
 """From wishes to the trainer's keywords. Pure: no engine is loaded."""
 
+import hashlib
+import json
 from dataclasses import fields, replace
 
 import pytest
@@ -14,6 +16,7 @@ from genomed.training.settings import Settings, derive, grouped, precision, spre
 from genomed.training.specification import (
     DatasetFiles,
     Dpo,
+    EarlyStopping,
     Kto,
     Lora,
     Method,
@@ -315,6 +318,53 @@ IRRELEVANT = {
     ids=lambda changed: next(iter(changed)),
 )
 def test_whatever_decides_the_weights_decides_the_digest(changed: dict[str, object]) -> None:
+    assert replace(SPEC, **changed).config_digest != SPEC.config_digest  # type: ignore[arg-type]
+
+
+def test_a_run_that_asks_for_nothing_new_goes_on_from_checkpoints_of_an_older_worker() -> None:
+    """As it was digested before there were engines and further kinds of rows: fields that came later are not in it."""
+    before: dict[str, object] = {
+        "baseModel": "/base",
+        "revision": None,
+        "method": {"type": "lora", "lora": {"rank": 8, "alpha": 16, "dropout": 0, "trainable_modules": "all-linear"}},
+        "schedule": {
+            "epochs": 3,
+            "batch_size": 4,
+            "sequence_length": 512,
+            "gradient_accumulation": 1,
+            "checkpoints": 1,
+            "evaluations": 1,
+            "train_on_inputs": "auto",
+        },
+        "optimizer": {
+            "learning_rate": 1e-4,
+            "weight_decay": 0.1,
+            "max_gradient_norm": 0.5,
+            "scheduler": {"type": "cosine", "min_lr_ratio": 0.0, "warmup_ratio": 0.0, "cycles": None},
+        },
+        "precision": None,
+        "optimizations": [],
+        "dpo": None,
+        "seed": 7,
+        "initLayer": None,
+    }
+    assert SPEC.config_digest == hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"method": replace(SPEC.method, allow_full=True)},
+        {"method": replace(SPEC.method, lora=replace(SPEC.method.lora, dora=True))},  # type: ignore[type-var]
+        {"schedule": replace(SPEC.schedule, group_by_length=True)},
+        {"schedule": replace(SPEC.schedule, early_stopping=EarlyStopping(patience=2, threshold=0.0))},
+        {"schedule": replace(SPEC.schedule, keep_best=True)},
+        {"engine": "mlx"},
+        {"processes": 2},
+    ],
+    ids=str,
+)
+def test_what_came_later_decides_the_digest_once_it_is_asked_for(changed: dict[str, object]) -> None:
     assert replace(SPEC, **changed).config_digest != SPEC.config_digest  # type: ignore[arg-type]
 
 

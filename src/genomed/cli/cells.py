@@ -1,6 +1,7 @@
 """One value as a person reads it. Its name says what it is: `Us` a time, `Bytes` a size, `S` seconds."""
 
 from datetime import UTC, datetime
+from math import isfinite
 
 from genomed.cli.arguments import Json
 from genomed.cli.sparkline import sparkline
@@ -12,6 +13,10 @@ TIMES = ("createdAt", "timestamp")
 MONEY = ("estimatedCost",)
 DURATIONS = ("estimatedDuration",)
 """Likewise dollars, and seconds."""
+RATES = ("PerS", "PerSecond")
+"""How many in a second: four digits are more than a measurement holds."""
+BRIEF_S = 10.0
+"""Below it, a whole number of seconds would hide what is being told: how fast something answers."""
 
 
 def cell(name: str, value: Json) -> str:
@@ -26,8 +31,10 @@ def cell(name: str, value: Json) -> str:
             return size(value)
         case int() | float() if name.endswith(("Usd", "usd")) or name in MONEY:
             return usd_line(value)
+        case int() | float() if name.endswith(RATES):
+            return number(float(f"{value:.4g}"))
         case int() | float() if name.endswith(("S", "TimeRemaining")) or name in DURATIONS:
-            return duration(value)
+            return short_time(value)
         case float():
             return f"{value:.0%}" if name == "progress" else number(value)
         case list():
@@ -41,6 +48,13 @@ def cell(name: str, value: Json) -> str:
 def number(value: float) -> str:
     """Six digits are enough for a person, but whole numbers stay whole."""
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+
+
+def short_time(seconds: float) -> str:
+    """`12ms`, `1.4s`, `45s`, `3m10s`."""
+    if not isfinite(seconds) or seconds == 0 or abs(seconds) >= BRIEF_S:
+        return duration(seconds)
+    return f"{seconds * 1000:.3g}ms" if abs(seconds) < 0.9995 else f"{seconds:.2g}s"
 
 
 def local_time(at_us: int) -> str:

@@ -31,6 +31,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "errandId", "kind", "state", "personaId", "attempt", "phase", "done", "total", "trouble", "sizeBytes",
         "requestedUs", "endedUs", "error.message",
     ),
+    "notes": ("code", "message"),
     "going": ("layerId", "personaId", "domain", "files", "freeableBytes", "bytesFreed", "publishedUs"),
     "staying": ("layerId", "reason"),
     "activeLayers": (
@@ -125,6 +126,23 @@ SILENT_WHEN_EMPTY = ("already",)
 
 SHOWN_WHEN_TRUE = ("simulated", "forgotten")
 """What goes without saying while it is not so, or while there is none of it."""
+
+NAMES_ALONE = ("files",)
+"""Objects whose values, hashes, no person compares by eye: their names are shown."""
+
+IN_ONE_LINE = ("versions",)
+"""Objects of short values that are read together."""
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "facts": (
+        "conclusion", "difference", "interval", "p", "test", "metric", "rows", "wins", "losses", "ties", "candidate",
+        "baseline", "verification", "sizeBytes", "sizeBeforeBytes",
+    ),
+}  # fmt: skip
+"""Objects within an object that are read by themselves: a block each, and what it says first."""
+
+PAGES = ("report.html",)
+"""Files to be looked at in a browser: beside the folder that holds them, each is said by its whole path."""
 
 BESIDE: dict[str, str] = {"batches": "items"}
 """Lists that only explain another one: where that stands beside them, --quiet prints its ids alone."""

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
 from typing import TextIO
 
 from genomed.cli.arguments import Json
@@ -15,8 +16,12 @@ from genomed.cli.colours import BOLD, GREEN, PLAIN, RED, YELLOW
 from genomed.cli.columns import (
     BESIDE,
     COLUMNS,
+    IN_ONE_LINE,
     LABELS,
+    NAMES_ALONE,
+    PAGES,
     REMARKS,
+    SECTIONS,
     SILENT_WHEN_EMPTY,
     Row,
     columns_of,
@@ -28,6 +33,7 @@ from genomed.cli.wrapping import harmless
 
 GAP = "  "
 NARROWEST_COLUMN = 12
+TIED = "\N{NO-BREAK SPACE}"
 
 COLOURS = {"succeeded": GREEN, "running": YELLOW, "failed": RED, "cancelled": RED, "error": RED, "warning": YELLOW}
 
@@ -63,10 +69,12 @@ def render(result: Json, *, columns: int | None = None, colour: bool = False, ne
             name, rows = next(iter((filled or tables).items()))
             return "\n".join([_listing(name, rows, columns, colour) or f"no {_words(name)}", *_footer(rest, next_page)])
         rest = {name: value for name, value in rest.items() if name == "nextCursor" and value is not None}
+    sections = {name: value for one in rest.values() if isinstance(one, dict) for name, value in _sections(one)}
     nested = {name: rows for value in rest.values() if isinstance(value, dict) for name, rows in _hoisted(value)}
-    rest = {name: _without(value, nested) for name, value in rest.items()}
+    rest = {name: _without(value, {**nested, **sections}) for name, value in rest.items()}
     tables = {**nested, **tables}
     parts = [_pairs(rest)] if rest else []
+    parts += [f"{_title(name, colour)}\n{_pairs(value)}" for name, value in sections.items()]
     parts += [
         f"{_title(name, colour)}\n{_listing(name, rows, columns, colour)}" for name, rows in tables.items() if rows
     ]
@@ -115,10 +123,21 @@ def _hoisted(fields: Row) -> list[tuple[str, list[dict[str, Json]]]]:
     return [(name, rows) for name, value in fields.items() if name in COLUMNS and (rows := _rows(value))]
 
 
-def _without(value: Json, hoisted: Mapping[str, object]) -> Json:
+def _sections(fields: Row) -> list[tuple[str, Row]]:
+    """Objects within an object that say more by themselves, each with what matters first."""
+    found: list[tuple[str, Row]] = []
+    for name, first in SECTIONS.items():
+        if isinstance(value := fields.get(name), dict) and value:
+            order = [one for one in first if one in value]
+            found.append((name, {one: value[one] for one in [*order, *(each for each in value if each not in order)]}))
+    return found
+
+
+def _without(value: Json, shown: Mapping[str, object]) -> Json:
+    """What stands elsewhere is left out: objects that are sections, and lists that are tables."""
     if not isinstance(value, dict):
         return value
-    return {name: one for name, one in value.items() if name not in hoisted or _rows(one) != hoisted[name]}
+    return {name: one for name, one in value.items() if name not in shown or shown[name] not in (one, _rows(one))}
 
 
 def _footer(rest: Row, next_page: str) -> list[str]:
@@ -195,15 +214,31 @@ def _flat(fields: Row, prefix: str) -> list[tuple[str, str]]:
     """Nested objects as dotted names, as one would give them as options; what is null or empty is left out."""
     pairs: list[tuple[str, str]] = []
     for name, value in fields.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and name in NAMES_ALONE:
+            pairs.append((f"{prefix}{name}", _joined(sorted(value))))
+            pairs += [(f"{prefix}page", page) for page in _pages(fields, value)]
+        elif isinstance(value, dict) and name in IN_ONE_LINE:
+            said = [f"{key}{TIED}{cell(key, one)}" for key, one in value.items() if one not in (None, "")]
+            folded = fill(", ".join(said), MOST_LIST_TEXT, break_long_words=False, break_on_hyphens=False)
+            pairs.append((f"{prefix}{name}", folded.replace(TIED, " ")))
+        elif isinstance(value, dict):
             pairs += _flat(value, f"{prefix}{name}.")
         elif isinstance(value, list) and value and all(isinstance(one, str) for one in value):
-            words = [str(one) for one in value]
-            joined = ", ".join(words)
-            pairs.append((f"{prefix}{name}", joined if len(joined) <= MOST_LIST_TEXT else "\n".join(words)))
+            pairs.append((f"{prefix}{name}", _joined([str(one) for one in value])))
         else:
             pairs.append((f"{prefix}{name}", cell(name, value)))
     return pairs
+
+
+def _joined(words: Sequence[str]) -> str:
+    joined = ", ".join(words)
+    return joined if len(joined) <= MOST_LIST_TEXT else "\n".join(words)
+
+
+def _pages(fields: Row, files: Row) -> list[str]:
+    """Where they lie, while the folder is there."""
+    folder = fields.get("path")
+    return [f"{folder}/{name}" for name in PAGES if name in files and isinstance(folder, str)]
 
 
 def _words(name: str) -> str:

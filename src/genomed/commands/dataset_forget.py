@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from genomed.commands.context import Context, Decided, as_text, load_as
 from genomed.commands.forget import SETTLE_S
-from genomed.commands.tainted import TaintedDataset, TaintedLayer, Uploaded, demotions, tainted_datasets
+from genomed.commands.tainted import TaintedDataset, TaintedExport, TaintedLayer, Uploaded, demotions, tainted_datasets
 from genomed.entities.configuration import Name
 from genomed.entities.dataset import Dataset
 from genomed.entities.envelope import Write
@@ -37,7 +37,8 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
-    """rows: erased. datasets: all that held any of them. uploads: copies at providers, which nobody here can reach.
+    """rows: erased. datasets: all that held any of them. exports: of layers that learned from them, which
+    genome/errand-remove lets go. uploads: copies at providers, which nobody here can reach.
 
     recipeRuns: that read a tainted dataset; look at the rows that they made.
     """
@@ -46,6 +47,7 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     rows: int
     datasets: tuple[TaintedDataset, ...]
     layers: tuple[TaintedLayer, ...]
+    exports: tuple[TaintedExport, ...]
     running_jobs: tuple[str, ...]
     uploads: tuple[Uploaded, ...]
     recipe_runs: tuple[str, ...]
@@ -86,6 +88,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         rows=len(row_ids),
         datasets=tainted.datasets,
         layers=tainted.layers,
+        exports=tainted.exports,
         running_jobs=tainted.running_jobs,
         uploads=tainted.uploads,
         recipe_runs=tainted.recipe_runs,

@@ -86,6 +86,7 @@ async def run(_: Params, context: Context) -> Result:
 async def _told_by_the_log(context: Context, able: dict[str, ProviderCapabilities]) -> list[Finding]:
     return [
         *await _waiting_jobs(context),
+        *await _waiting_errands(context),
         *await _deployments(context),
         *await _providers(context, able),
         *await _sunsets(context, able),
@@ -161,6 +162,16 @@ async def _waiting_jobs(context: Context) -> list[Finding]:
         where = f" on {state.provider}" if isinstance(state, Job) else ""
         found.append(_warning(f"job {job_id}", f"{about}{where}{why}", remedy))
     return found
+
+
+async def _waiting_errands(context: Context) -> list[Finding]:
+    """Work on layers that does not go on, though it should."""
+    rows = await context.log.query("SELECT errand_id, kind FROM errands WHERE open ORDER BY position")
+    return [
+        _warning(f"errand {as_text(raw)}", f"{as_text(kind)} waits: {why}", "mend that, or genome/errand-cancel")
+        for raw, kind in rows
+        if (why := context.errands.trouble(as_text(raw))) is not None
+    ]
 
 
 async def _deployments(context: Context) -> list[Finding]:

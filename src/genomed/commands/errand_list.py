@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 from genomed.commands.context import Context, Paged, as_int, as_text, load_as
@@ -36,7 +37,8 @@ SELECT errand_id, position FROM errands
 WHERE (?1 IS NULL OR persona_id = ?1) AND (?2 IS NULL OR kind = ?2) AND (?3 IS NULL OR state = ?3)
   AND (?4 IS NULL OR kept = ?4) AND (?5 IS NULL OR position < ?5)
   AND (?6 IS NULL OR errand_id IN (SELECT errand_id FROM errand_layers WHERE layer_id = ?6))
-ORDER BY position DESC LIMIT ?7
+  AND (?7 IS NULL OR persona_id IN (SELECT value FROM json_each(?7)))
+ORDER BY position DESC LIMIT ?8
 """
 
 
@@ -45,9 +47,10 @@ async def run(params: Params, context: Context) -> Result:
     cursor = int(params.cursor) if params.cursor else None
     state = params.state.value if params.state else None
     kept = None if params.kept is None else int(params.kept)
-    rows = await context.log.query(
-        _PAGE, (params.persona_id, params.kind, state, kept, cursor, params.layer_id, params.limit + 1)
-    )
+    bound = context.caller.personas  # work on one's own layer beside another's is about more than oneself
+    whose = None if bound is None else msgspec.json.encode(sorted(bound)).decode()
+    wanted = (params.persona_id, params.kind, state, kept, cursor, params.layer_id, whose, params.limit + 1)
+    rows = await context.log.query(_PAGE, wanted)
     views = []
     for raw, _ in rows[: params.limit]:
         errand_id = as_text(raw)

@@ -125,6 +125,9 @@ async def _rows(asked: Asked, context: Context, layers: Sequence[LocalLayer]) ->
     """The held-out part of the dataset, or all of one that holds none out, where no layer has learned from them."""
     own = layers[0].layer.published
     dataset_id = asked.dataset_id or own.dataset_id
+    if not dataset_id:
+        message = f"is needed: layer {asked.layer_id} was imported, and nobody knows what it learned from"
+        raise InvalidRequest.of([Problem(field="datasetId", message=message)])
     dataset, version = await load_as(context, f"dataset/{dataset_id}", Dataset, what=f"dataset {dataset_id}")
     dataset.refuse_retired(dataset_id, field="datasetId")
     frozen, (train, held_out) = dataset.frozen, context.datasets.paths(dataset_id)

@@ -10,7 +10,15 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from genomed.commands.context import Context, Decided, as_text
-from genomed.commands.tainted import Tainted, TaintedDataset, TaintedLayer, Uploaded, demotions, tainted_by
+from genomed.commands.tainted import (
+    Tainted,
+    TaintedDataset,
+    TaintedExport,
+    TaintedLayer,
+    Uploaded,
+    demotions,
+    tainted_by,
+)
 from genomed.entities.configuration import Name, PersonaName
 from genomed.entities.envelope import Write
 from genomed.entities.errors import InvalidRequest, NotFound, Problem
@@ -46,9 +54,10 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     """interactions, items, bodies: erased. more: there is more of it than one call takes; call again.
 
-    datasets, layers: tainted. runningJobs: train on it right now; their results are not adopted by themselves. uploads:
-    copies at providers, which nobody here can reach. recipeRuns: that read a tainted dataset; look at the rows
-    that they made. Backups, exports and log exports made earlier are not touched.
+    datasets, layers: tainted; exports: of such layers, which genome/errand-remove lets go. runningJobs: train on it
+    right now; their results are not adopted by themselves. uploads: copies at providers, which nobody here can reach.
+    recipeRuns: that read a tainted dataset; look at the rows that they made. Backups, exports of datasets and of the
+    log that were made earlier are not touched.
     """
 
     forget_id: str | None
@@ -58,6 +67,7 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     more: bool
     datasets: tuple[TaintedDataset, ...]
     layers: tuple[TaintedLayer, ...]
+    exports: tuple[TaintedExport, ...]
     running_jobs: tuple[str, ...]
     uploads: tuple[Uploaded, ...]
     recipe_runs: tuple[str, ...]
@@ -91,6 +101,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         more=found.more,
         datasets=tainted.datasets,
         layers=tainted.layers,
+        exports=tainted.exports,
         running_jobs=tainted.running_jobs,
         uploads=tainted.uploads,
         recipe_runs=tainted.recipe_runs,

@@ -8,10 +8,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from genomed.commands.context import Context, load_as
+from genomed.commands.context import Context, as_text, load_as
+from genomed.entities.bucket import Bucket
 from genomed.entities.configuration import Name
-from genomed.entities.errand_record import ErrandRecord, ErrandState
-from genomed.entities.errors import Conflict, InvalidRequest, Problem, Unsupported
+from genomed.entities.errand_record import ErrandRecord
+from genomed.entities.errors import Conflict, Forbidden, InvalidRequest, Problem, Unsupported
 from genomed.entities.inference_port import (
     MOST_NEW_TOKENS,
     Answer,
@@ -34,8 +35,8 @@ Vector = tuple[float, ...]
 
 
 class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Whom: layerId; or personaId and domain (the layer that is active there, on baseModel); or baseModel alone.
-    errandId: an export of the layer, to be run by onnxruntime.
+    """Whom: layerId; or personaId and domain (the layer that is active there, on baseModel); or baseModel alone;
+    or errandId: an export, to be run by onnxruntime (layerId beside it must be its layer).
 
     What: one of messages (as in training: the same template), prompt (taken as it stands), texts (to embed), pairs (a
     query and a document each, to score), vectors (to project). temperature 0: always the likeliest token. stop: texts
@@ -93,7 +94,7 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 class Whom(Struct, frozen=True, kw_only=True):
     """Who is to answer. base_model: what the worker loads; a layer that is a whole model is a base of its own.
 
-    published: folders of layers -> hash of their manifest.
+    published: folders of layers and exports -> hash of their manifest.
     """
 
     base_model: str
@@ -129,13 +130,14 @@ def _kind(params: Params) -> InferenceKind:
 
 
 async def _named(params: Params, context: Context) -> tuple[str | None, str]:
-    """The layer, if any, and the base model; of a layer that is named, its own is told later.
+    """The layer, if any, and the base model; that of a layer or an export which is named is told later.
 
     Raises InvalidRequest.
     """
-    if params.layer_id is not None:
+    alone = "layerId" if params.layer_id is not None else "errandId" if params.errand_id is not None else None
+    if alone is not None:
         others = {"domain": params.domain, "baseModel": params.base_model}
-        if wrong := [Problem(field=name, message="goes without layerId") for name, said in others.items() if said]:
+        if wrong := [Problem(field=name, message=f"goes without {alone}") for name, said in others.items() if said]:
             raise InvalidRequest.of(wrong)
         return params.layer_id, ""
     base_model = params.base_model or context.default_base_model
@@ -154,7 +156,9 @@ async def _whom(params: Params, context: Context, layer_id: str | None, base_mod
     """Whom to ask, and the base model's name to show."""
     if layer_id is None:
         if params.errand_id is not None:
-            return await _exported(params.errand_id, context, None), base_model
+            exported = await _exported(params.errand_id, context, None)
+            return exported, await _base_model_of(exported.layer_id, context) or exported.base_model
+        await _demand_in_use(base_model, context)
         return Whom(base_model=base_model), base_model
     layer, _ = await load_as(context, f"layer/{layer_id}", Layer, what=f"layer {layer_id}")
     refuse_withdrawn(layer_id, layer)
@@ -176,18 +180,43 @@ async def _whom(params: Params, context: Context, layer_id: str | None, base_mod
     return Whom(base_model=facts.path, layer_id=layer_id, published=published), facts.base_model
 
 
+async def _demand_in_use(base_model: str, context: Context) -> None:
+    """Raises Forbidden: who may not operate loads no model of its own choice, which takes the machine's memory."""
+    if context.caller.role in (Role.OPERATE, Role.ADMIN) or base_model == context.default_base_model:
+        return
+    if await context.log.query("SELECT 1 FROM layers WHERE base_model = ? LIMIT 1", (base_model,)):
+        return
+    for (raw,) in await context.log.query("SELECT bucket_id FROM buckets WHERE base_model = ?", (base_model,)):
+        bucket = (await context.log.load(f"bucket/{as_text(raw)}")).state
+        if isinstance(bucket, Bucket) and bucket.rule is not None:  # whoever captures opens buckets, but sets no rule
+            return
+    raise Forbidden(
+        f"no layer here has the base model {base_model}, and no rule is about it: whoever may operate may ask it",
+        field="baseModel",
+        remedy="ask a layer, or a base model that is in use",
+    )
+
+
 async def _exported(errand_id: str, context: Context, layer_id: str | None) -> Whom:
     """Raises NotFound, Conflict for an errand that left nothing that onnxruntime could run, or is of another layer."""
     record, _ = await load_as(context, f"errand/{errand_id}", ErrandRecord, what=f"errand {errand_id}")
     finished = record.finished
-    if record.state is not ErrandState.FINISHED or finished is None or finished.path is None or record.removed_us:
+    if finished is None or record.export is None:
         raise Conflict(f"errand {errand_id} has no result that is kept", field="errandId")
     if not any(name.endswith(".onnx") for name in finished.files):
         raise Conflict(f"errand {errand_id} exported nothing for onnxruntime", field="errandId")
     layers = [one.layer_id for one in record.requested.layers]
     if layer_id is not None and layer_id not in layers:
         raise Conflict(f"errand {errand_id} is an export of {', '.join(layers) or 'no layer'}", field="errandId")
-    return Whom(base_model=finished.path, layer_id=layers[0] if layers else None, engine="onnx")
+    path, manifest_sha256 = record.export
+    answering = layers[0] if layers else None
+    return Whom(base_model=path, layer_id=answering, engine="onnx", published={path: manifest_sha256})
+
+
+async def _base_model_of(layer_id: str | None, context: Context) -> str | None:
+    """Of a layer whose own files may be gone: an export stands by itself."""
+    state = None if layer_id is None else (await context.log.load(f"layer/{layer_id}")).state
+    return state.published.base_model if isinstance(state, Layer) else None
 
 
 def _question(params: Params, kind: InferenceKind, whom: Whom) -> Question:

@@ -8,6 +8,7 @@ from genomed.entities.job import Job
 from genomed.entities.layer import Genome, Layer
 
 _LAYERS = "SELECT layer_id, persona_id FROM layers ORDER BY position"
+_LAYERS_HERE = "SELECT layer_id FROM layers WHERE base_model LIKE '/%' ORDER BY position"
 _JOBS = "SELECT job_id FROM jobs WHERE status NOT IN ('succeeded', 'failed', 'cancelled')"
 _ERRANDS = "SELECT errand_id FROM errands WHERE open"
 
@@ -18,6 +19,29 @@ class Shelf(Struct, frozen=True, kw_only=True):
     layers: dict[str, tuple[Layer, int]]
     genomes: dict[str, tuple[Genome, int]]
     uses: dict[str, str]
+
+
+async def base_uses(context: Context) -> dict[str, str]:
+    """Folders and names that layers or open jobs have as their base model, and who."""
+    uses: dict[str, str] = {}
+    for (raw,) in await context.log.query(_LAYERS_HERE):
+        layer = (await context.log.load(f"layer/{as_text(raw)}")).state
+        if isinstance(layer, Layer) and not layer.gone:
+            uses[layer.published.base_model] = f"it is the base model of layer {as_text(raw)}"
+    for (raw,) in await context.log.query(_JOBS):
+        job = (await context.log.load(f"job/{as_text(raw)}")).state
+        if isinstance(job, Job):
+            uses[job.configuration.model.base_model] = f"it is the base model of job {as_text(raw)}"
+    return uses
+
+
+async def read_by(context: Context, path: str) -> str | None:
+    """The open errand that reads an export which was published there; None where there is none."""
+    for (raw,) in await context.log.query(_ERRANDS):
+        record = (await context.log.load(f"errand/{as_text(raw)}")).state
+        if isinstance(record, ErrandRecord) and path in (*record.requested.verify, *record.requested.reads):
+            return f"errand {as_text(raw)} works on it"
+    return None
 
 
 async def shelf(context: Context, *, keep_history: int) -> Shelf:
@@ -33,6 +57,8 @@ async def shelf(context: Context, *, keep_history: int) -> Shelf:
             genome = found.state if isinstance(found.state, Genome) else Genome()
             genomes[as_text(persona)] = (genome, found.version)
     uses = await _going_on(context)
+    based = await base_uses(context)
+    uses |= {own: based[path] for own, (layer, _) in layers.items() if (path := layer.published.path) in based}
     for genome, _ in genomes.values():
         uses |= _of_genome(genome, keep_history)
     return Shelf(layers=layers, genomes=genomes, uses=uses)

@@ -10,7 +10,9 @@ from msgspec import Struct
 from genomed.commands.context import Context, as_text, load_job
 from genomed.entities.dataset import Dataset
 from genomed.entities.envelope import Write
+from genomed.entities.errand_record import ErrandRecord
 from genomed.entities.events import LayerRolledBack
+from genomed.entities.job import Job
 from genomed.entities.layer import Genome, Layer, evolve_genome, roll_back
 from genomed.entities.recipe import Run
 from genomed.entities.types import TERMINAL, JobStatus
@@ -36,6 +38,14 @@ class TaintedLayer(Struct, frozen=True, kw_only=True, rename="camel"):
     active: bool
 
 
+class TaintedExport(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was made of a tainted layer and still lies here: genome/errand-remove lets it go."""
+
+    errand_id: str
+    kind: str
+    path: str
+
+
 class Uploaded(Struct, frozen=True, kw_only=True, rename="camel"):
     """A copy of a tainted dataset that was sent away. fileId: as the provider calls it."""
 
@@ -46,13 +56,15 @@ class Uploaded(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Tainted(Struct, frozen=True, kw_only=True):
-    """versions: of the datasets' streams. layers: also those that went on from a tainted one's weights. recipe_runs:
-    that read a tainted dataset; the rows that they made are theirs who review them.
+    """versions: of the datasets' streams. layers: also those that went on from a tainted one's weights, or were trained
+    on what was merged of one. exports: that hold a tainted layer's weights. recipe_runs: that read a tainted dataset;
+    the rows that they made are theirs who review them.
     """
 
     datasets: tuple[TaintedDataset, ...]
     versions: Mapping[str, int]
     layers: tuple[TaintedLayer, ...]
+    exports: tuple[TaintedExport, ...]
     running_jobs: tuple[str, ...]
     uploads: tuple[Uploaded, ...]
     recipe_runs: tuple[str, ...]
@@ -91,10 +103,12 @@ async def tainted_datasets(context: Context, rows: Mapping[str, int]) -> Tainted
             TaintedDataset(dataset_id=dataset_id, name=frozen.name, persona_id=frozen.persona_id, rows=count)
         )
         jobs += [(job_id, dataset_id) for job_id in await _jobs_of(context, dataset_id)]
+    layers, exports = await _weights(context, jobs)
     return Tainted(
         datasets=tuple(datasets),
         versions=versions,
-        layers=await _layers(context, jobs),
+        layers=layers,
+        exports=exports,
         running_jobs=await _running(context, jobs),
         uploads=await _uploads(context, jobs),
         recipe_runs=await _readers(context, frozenset(versions)),
@@ -136,29 +150,49 @@ async def _uploads(context: Context, jobs: list[tuple[str, str]]) -> tuple[Uploa
     return tuple(found)
 
 
-async def _layers(context: Context, jobs: list[tuple[str, str]]) -> tuple[TaintedLayer, ...]:
-    """Those that the jobs made, and those that warm starts made of them."""
-    datasets = dict(jobs)
+async def _weights(
+    context: Context, jobs: list[tuple[str, str]]
+) -> tuple[tuple[TaintedLayer, ...], tuple[TaintedExport, ...]]:
+    """Layers that the jobs made, those that warm starts made of them or that stand on them, and what was exported."""
+    learned = {job_id for job_id, _ in jobs}
     found: dict[str, TaintedLayer] = {}
-    rows = await context.log.query("SELECT layer_id, job_id, active FROM layers ORDER BY position")
-    for raw_layer, raw_job, active in rows:
-        layer_id, job_id = as_text(raw_layer), as_text(raw_job)
-        job, _ = await load_job(context, job_id)
-        came_from = job.parent_layer_id if job.warm_start else None
-        if job_id not in datasets and came_from not in found:
+    exports: dict[str, TaintedExport] = {}
+    models: set[str] = set()
+    for raw, active in await context.log.query("SELECT layer_id, active FROM layers ORDER BY position"):
+        layer_id = as_text(raw)
+        layer = (await context.log.load(f"layer/{layer_id}")).state
+        if not isinstance(layer, Layer):
             continue
-        loaded = await context.log.load(f"layer/{layer_id}")
-        if isinstance(loaded.state, Layer):
-            facts = loaded.state.published
-            found[layer_id] = TaintedLayer(
-                layer_id=layer_id,
-                persona_id=facts.persona_id,
-                domain=facts.domain,
-                base_model=facts.base_model,
-                dataset_id=facts.dataset_id,
-                active=bool(active),
-            )
-    return tuple(found.values())
+        facts = layer.published
+        job = (await context.log.load(f"job/{facts.job_id}")).state if facts.job_id else None  # none: it was imported
+        came_from = job.parent_layer_id if isinstance(job, Job) and job.warm_start else None
+        if facts.job_id not in learned and came_from not in found and facts.base_model not in models:
+            continue
+        found[layer_id] = TaintedLayer(
+            layer_id=layer_id,
+            persona_id=facts.persona_id,
+            domain=facts.domain,
+            base_model=facts.base_model,
+            dataset_id=facts.dataset_id,
+            active=bool(active),
+        )
+        exports |= await _exports(context, layer_id)
+        models |= {facts.path, *(export.path for export in exports.values())}
+    return tuple(found.values()), tuple(exports.values())
+
+
+async def _exports(context: Context, layer_id: str) -> dict[str, TaintedExport]:
+    found = {}
+    for (raw,) in await context.log.query("SELECT errand_id FROM errand_layers WHERE layer_id = ?", (layer_id,)):
+        record = (await context.log.load(f"errand/{as_text(raw)}")).state
+        if isinstance(record, ErrandRecord) and record.export and record.requested.kind != EVALUATION:
+            path, _ = record.export
+            found[as_text(raw)] = TaintedExport(errand_id=as_text(raw), kind=record.requested.kind, path=path)
+    return found
+
+
+EVALUATION = "evaluate"
+"""Its result holds numbers of rows, and nothing that was learned from them."""
 
 
 async def demotions(context: Context, tainted: Tainted, *, reason: str) -> tuple[Rollback, ...]:

@@ -113,6 +113,7 @@ async def _run(
     spans = await spans_for(settings.telemetry.endpoint, os.environ)
     parts = assembled(settings, journal, secret_store=secret_store, kinds=made_of.parts, live=live, spans=spans)
     await parts.staging.clear()
+    await parts.prunings.clear()
     stopping = anyio.Event()
     reception = Reception(live.limits, most=most_connections(settings.limits.connections))
     application = doors(

@@ -28,8 +28,8 @@ class Decoding(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 class Question(Struct, frozen=True, kw_only=True):
     """One request. base_model: a folder or a name on the hub; for engine onnx the exported folder.
 
-    layer: the folder of the layer to switch on; None asks the base model. published: folders of layers among these ->
-    hash of the manifest, as the log has it.
+    layer: the folder of the layer to switch on; None asks the base model. published: folders of layers and exports
+    among these -> hash of the manifest, as the log has it.
     """
 
     base_model: str

@@ -22,8 +22,8 @@ class RetentionRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """In days; null: for ever.
 
     archive_after_days: closed streams are copied into sealed files. job_files_after_days: checkpoints, logs and other
-    files of ended trainings and errands on this machine are removed; layers and exports stay. answers_after_days: answers to
-    captures, and with them the knowledge that a key was used.
+    files of ended trainings and errands on this machine are removed; layers and exports stay. answers_after_days:
+    answers to captures, and with them the knowledge that a key was used.
     """
 
     archive_after_days: Days | None = None

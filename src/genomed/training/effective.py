@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from .choices import note
 from .learning_rate import curve
 from .specification import Schedule, Specification
 
@@ -37,7 +38,13 @@ ASKED_OF_KIND = {
 
 
 def account(
-    spec: Specification, trainer: dict[str, object], *, steps: int, save_at: frozenset[int], evaluate_at: frozenset[int]
+    spec: Specification,
+    trainer: dict[str, object],
+    *,
+    steps: int,
+    save_at: frozenset[int],
+    evaluate_at: frozenset[int],
+    device: str,
 ) -> list[Effective]:
     schedule, scheduler = spec.schedule, spec.optimizer.scheduler
     carried = ASKED_AS | ASKED_OF_KIND.get(spec.dataset.kind, {})
@@ -80,7 +87,11 @@ def account(
         Effective("evalSteps", None, sorted(evaluate_at)),
     ]
     known = {*carried, "warmup_steps", "lr_scheduler_type", "max_length"}
-    told += [Effective(f"engine.{name}", None, value) for name, value in trainer.items() if name not in known]
+    told += [
+        Effective(f"engine.{name}", None, value, note(name, value, device))
+        for name, value in trainer.items()
+        if name not in known
+    ]
     if schedule.group_by_length:
         told.append(Effective("rowOrder", None, "grouped by length", "in place of the engine's own sampling"))
     return told

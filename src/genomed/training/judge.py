@@ -114,6 +114,13 @@ def _answer_of(bench: Bench, row: PreferenceRow, side: str) -> Encoded:
     return encode_answer(bench.tokenizer, row["prompt"], row["chosen"] if side == "chosen" else row["rejected"])
 
 
+def rightness(towards: float) -> float:
+    """1 for a reward on the right side, 0 for one on the wrong side. None at all is as good as a coin: the base model,
+    measured against itself, gets one half, and what is barely better than it does not look like a triumph.
+    """
+    return 0.5 if towards == 0 else float(towards > 0)
+
+
 def judge_preferences(
     rows: Sequence[PreferenceRow], side: Sequence[Preferred], base: Sequence[Preferred], *, beta: float
 ) -> Judgement:
@@ -129,12 +136,12 @@ def judge_preferences(
         {
             "rows": len(margins),
             "loss": float(losses.mean()),
-            "rewardAccuracy": sum(margin > 0 for margin in margins) / len(margins),
+            "rewardAccuracy": sum(map(rightness, margins)) / len(margins),
             "rewardMargin": sum(margins) / len(margins),
             "samples": [],
         },
         [
-            Outcome(row["id"], float(margin > 0), loss)
+            Outcome(row["id"], rightness(margin), loss)
             for row, margin, loss in zip(rows, margins, losses.tolist(), strict=True)
         ],
     )

@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from .engine import Message, Model, Tokenizer
 from .failures import WorkerFailure
-from .judge import Bench, Judgement, Outcome, answer_scores
+from .judge import Bench, Judgement, Outcome, answer_scores, rightness
 from .rows import Prepared, encode_answer, identity, lines, messages_of, prompt_ids, require_template, without_tools
 
 
@@ -92,9 +92,9 @@ def judge_labelled(
         {
             "rows": len(rows),
             "loss": sum(losses) / len(losses),
-            "rewardAccuracy": sum(reward > 0 for reward in towards) / len(towards),
+            "rewardAccuracy": sum(map(rightness, towards)) / len(towards),
             "rewardMargin": sum(wanted) / len(wanted) - sum(unwanted) / len(unwanted) if wanted and unwanted else None,
             "samples": [],
         },
-        [Outcome(row["id"], float(reward > 0), loss) for row, reward, loss in zip(rows, towards, losses, strict=True)],
+        [Outcome(row["id"], rightness(reward), loss) for row, reward, loss in zip(rows, towards, losses, strict=True)],
     )

@@ -6,7 +6,7 @@ Knows the order of things and nothing of how each is done.
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from . import checkpoints, engine, layer_files, model, settings
 from .attempt import Attempt, Stopped
@@ -15,6 +15,7 @@ from .effective import Effective
 from .engine import Dataset, Model, Tokenizer, Trainer
 from .failures import WorkerFailure
 from .hardware import Hardware
+from .length_groups import advice
 from .material import COMPARED, CONVERSATIONS, Material, material
 from .rows import Prepared
 from .settings import Settings
@@ -44,6 +45,7 @@ def attempt(shared: Attempt, craft: Craft | None = None) -> None:
     length = _length(spec)
     held = material(spec, tokenizer, length)
     _announce_masking(shared, held)
+    _announce_padding(shared, held)
     dataset = engine.dataset(held.train.rows)
     chosen = _settings(shared, hardware, held, dataset, length)
     shared.pause()
@@ -83,6 +85,19 @@ def _announce_masking(shared: Attempt, held: Material) -> None:
             "of each conversation only the last answer is learned"
         )
         shared.notice("template_without_markers", message)
+
+
+def _announce_padding(shared: Attempt, held: Material) -> None:
+    """Only of conversations, whose rows are encoded by now."""
+    spec, schedule = shared.spec, shared.spec.schedule
+    ordered = schedule.group_by_length or "sequence_packing" in spec.optimizations
+    if spec.dataset.kind not in CONVERSATIONS or ordered:
+        return
+    lengths = [len(cast("list[int]", row["input_ids"])) for row in held.train.rows]
+    batch, accumulation = schedule.batch_size, schedule.gradient_accumulation
+    message = advice(lengths, batch=batch, accumulation=accumulation, seed=spec.seed)
+    if message is not None:
+        shared.notice("padding_is_costly", message)
 
 
 def _without_layer(spec: Specification) -> Specification:

@@ -63,3 +63,21 @@ def _refuse_unused(scheduler: Scheduler) -> None:
             "a constant rate does not warm up",
             remedy="use constant_with_warmup",
         )
+
+
+def rate_at(optimizer: Optimizer, *, step: int, total: int) -> float:
+    """Of step number `step`, from 1, for loops that bring no curves of their own. Raises WorkerFailure unsupported."""
+    scheduler, taken = optimizer.scheduler, step - 1
+    curve(optimizer)
+    warmup = warmup_steps(scheduler.warmup_ratio, total)
+    if taken < warmup:
+        return optimizer.learning_rate * taken / warmup
+    if scheduler.type in ("constant", "constant_with_warmup"):
+        return optimizer.learning_rate
+    progress = (taken - warmup) / max(1, total - warmup)
+    if scheduler.type == "cosine":
+        cycles = 0.5 if scheduler.cycles is None else scheduler.cycles
+        fallen = max(0.0, 0.5 * (1 + math.cos(math.pi * cycles * 2 * progress)))
+    else:
+        fallen = max(0.0, 1 - progress)
+    return optimizer.learning_rate * (scheduler.min_lr_ratio + (1 - scheduler.min_lr_ratio) * fallen)

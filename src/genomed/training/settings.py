@@ -7,6 +7,7 @@ Pure. Library defaults that would change a result or a machine unasked are set o
 import math
 from typing import NamedTuple
 
+from .choices import note
 from .effective import Effective, account
 from .failures import unsupported
 from .hardware import Hardware
@@ -74,7 +75,10 @@ def derive(
     save_at, evaluate_at = spread(schedule.checkpoints, steps), spread(evaluations, steps)
     trainer = {**_asked(spec, wanted, number, steps), **_on_purpose(hardware), **_kind(spec, wanted)}
     trainer["max_length"] = length
-    told = account(spec, trainer, steps=steps, save_at=save_at, evaluate_at=evaluate_at)
+    on = hardware.device.kind
+    told = account(spec, trainer, steps=steps, save_at=save_at, evaluate_at=evaluate_at, device=on)
+    if spec.engine == "trl":  # the others bring their own
+        told.append(Effective("attention", None, wanted.attention, note("attn_implementation", wanted.attention, on)))
     told.append(Effective("lossMasking", schedule.train_on_inputs, masking))
     told.append(Effective("rescueCheckpointS", None, RESCUE_S, "a checkpoint also after so many seconds without one"))
     told.append(Effective("model.precision", spec.precision, number))

@@ -5,7 +5,7 @@ Names and types only. What they mean to an engine is `settings`' business; wheth
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -191,29 +191,40 @@ class Specification:
 
     @property
     def config_digest(self) -> str:
-        """Of everything that decides the data order and the weights: a checkpoint of another digest is another run."""
-        return hashlib.sha256(
-            json.dumps(
-                {
-                    "baseModel": self.base_model,
-                    "revision": self.revision,
-                    "method": asdict(self.method),
-                    "schedule": asdict(self.schedule),
-                    "optimizer": asdict(self.optimizer),
-                    "precision": self.precision,
-                    "optimizations": sorted(self.optimizations),
-                    "dpo": None if self.dpo is None else asdict(self.dpo),
-                    "seed": self.seed,
-                    "initLayer": self.init_layer,
-                    "engine": self.engine,
-                    **({"processes": self.processes} if self.processes > 1 else {}),
-                    "kto": None if self.kto is None else asdict(self.kto),
-                    "embedding": None if self.embedding is None else asdict(self.embedding),
-                    "projection": None if self.projection is None else asdict(self.projection),
-                },
-                sort_keys=True,
-            ).encode()
-        ).hexdigest()
+        """Of everything that decides the data order and the weights: a checkpoint of another digest is another run.
+
+        What has a default came later, and at its default means what workers did before it: it is left out then, so
+        that a run goes on from the checkpoints that an older worker made.
+        """
+        decided: dict[str, object] = {
+            "baseModel": self.base_model,
+            "revision": self.revision,
+            "method": _told(self.method),
+            "schedule": _told(self.schedule),
+            "optimizer": _told(self.optimizer),
+            "precision": self.precision,
+            "optimizations": sorted(self.optimizations),
+            "dpo": _told(self.dpo),
+            "seed": self.seed,
+            "initLayer": self.init_layer,
+        }
+        later = {
+            "engine": (self.engine, "trl"),
+            "processes": (self.processes, 1),
+            "kto": (self.kto, None),
+            "embedding": (self.embedding, None),
+            "projection": (self.projection, None),
+        }
+        decided |= {name: _told(value) for name, (value, before) in later.items() if value != before}
+        return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+
+
+def _told(value: object) -> object:
+    """As plain data, without what is at its default."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    held = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
+    return {name: _told(now) for name, (now, default) in held.items() if now != default}
 
 
 def load(path: Path) -> Specification:

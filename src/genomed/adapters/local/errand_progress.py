@@ -27,6 +27,10 @@ from genomed.entities.errors import ErrorBody, ErrorKind
 READ_BYTES = 1 << 20
 MOST_NOTICES = 50
 UNREADABLE = "unreadable_line"
+LONGEST_WORD, LONGEST_MESSAGE = 100, 2000
+"""Characters of a name and of a sentence that are told on: what is longer fits no event."""
+DEEPEST = 32
+"""How deeply facts may be nested: deeper ones could be written into the log and then not be read."""
 
 
 class Said(Struct, frozen=True, kw_only=True):
@@ -53,15 +57,27 @@ def read_on(said: Said, folder: AttemptFolder, *, redact: Callable[[str], str]) 
 def _after(look: ErrandLook, data: bytes, redact: Callable[[str], str]) -> ErrandLook:
     try:
         line = read_line(data)
-    except msgspec.MsgspecError as broken:
-        return _noticed(look, UNREADABLE, f"the process said something that cannot be read: {broken}")
+        if isinstance(line, Finished) and _is_deeper(line.facts, DEEPEST):
+            raise RecursionError
+    except (msgspec.MsgspecError, RecursionError) as broken:
+        why = str(broken) or "it is nested too deeply"
+        return _noticed(look, UNREADABLE, f"the process said something that cannot be read: {redact(why)}")
     return _told(look, line, redact)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deeper(one, levels - 1) for one in inner)
+
+
+def _short(text: str, most: int = LONGEST_MESSAGE) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _told(look: ErrandLook, line: ProgressLine, redact: Callable[[str], str]) -> ErrandLook:
     match line:
         case Phase(phase=phase):
-            return replace(look, phase=phase, done=None, total=None)
+            return replace(look, phase=_short(phase, LONGEST_WORD), done=None, total=None)
         case Step(step=done, total_steps=total):
             return replace(look, done=done, total=total)
         case Noticed(code=code, message=message):
@@ -74,8 +90,8 @@ def _told(look: ErrandLook, line: ProgressLine, redact: Callable[[str], str]) ->
             kinds = ErrorKind(kind)
             body = ErrorBody(
                 kind=kinds,
-                message=redact(message),
-                remedy=None if remedy is None else redact(remedy),
+                message=_short(redact(message)),
+                remedy=None if remedy is None else _short(redact(remedy)),
                 retryable=kinds is ErrorKind.CAPACITY,
                 provider="local",
             )
@@ -87,4 +103,4 @@ def _told(look: ErrandLook, line: ProgressLine, redact: Callable[[str], str]) ->
 def _noticed(look: ErrandLook, code: str, message: str) -> ErrandLook:
     if len(look.notices) >= MOST_NOTICES:
         return look
-    return replace(look, notices=(*look.notices, (code, message)))
+    return replace(look, notices=(*look.notices, (_short(code, LONGEST_WORD), _short(message))))

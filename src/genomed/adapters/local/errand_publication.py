@@ -60,7 +60,10 @@ def objections(files: dict[str, str], result: Path) -> list[str]:
         found.append("it is no folder")
     if found:
         return found
-    there = {path.relative_to(result).as_posix() for path in result.rglob("*") if not path.is_dir()}
+    everything = {path.relative_to(result).as_posix(): path for path in result.rglob("*")}
+    if links := sorted(name for name, path in everything.items() if path.is_symlink()):
+        return [f"{name} is a link" for name in links]
+    there = {name for name, path in everything.items() if not path.is_dir()}
     for name in sorted({*files, *there}):
         if name not in files:
             found.append(f"{name} was not named by its process")
@@ -96,14 +99,17 @@ def _laid_down(destination: Path, manifest: ExportManifest, data: bytes, result:
     if partial.exists():  # an earlier run stopped half-way; nothing refers to it
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
-    for name, expected in manifest.files.items():
-        copied = copy_verified(result / name, partial / name)
-        if copied != expected:
-            raise MalformedResponse(f"{name} has sha256 {copied}, its process said {expected}", provider="local")
-    write(partial / MANIFEST_NAME, data)
-    for folder in (*(each for each in partial.rglob("*") if each.is_dir()), partial):
-        sync_folder(folder)
-    partial.rename(destination)
+    try:
+        for name, expected in manifest.files.items():
+            copied = copy_verified(result / name, partial / name)
+            if copied != expected:
+                raise MalformedResponse(f"{name} has sha256 {copied}, its process said {expected}", provider="local")
+        write(partial / MANIFEST_NAME, data)
+        for folder in (*(each for each in partial.rglob("*") if each.is_dir()), partial):
+            sync_folder(folder)
+        partial.rename(destination)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # nothing is there any more where it was renamed
     sync_folder(destination.parent)
     return _published(destination, data)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from anyio import to_thread
 from msgspec.structs import replace
 
-from genomed.adapters.local import errand_publication, errand_start, layer_trust, memory, worker_start
+from genomed.adapters.local import errand_publication, errand_start, memory, published_folders, worker_start
 from genomed.adapters.local.attempt_folder import AttemptFolder, attempts_of
 from genomed.adapters.local.availability import Interpreter
 from genomed.adapters.local.control_group import Group
@@ -27,7 +27,7 @@ from genomed.adapters.local.settings import LocalSettings
 from genomed.adapters.local.trainer_socket import SPAWN, TrainerAway
 from genomed.adapters.local.worker_process import Workers, record_in
 from genomed.entities.errand_port import Errand, ErrandLook, ExportRequest, PublishedExport
-from genomed.entities.errors import Capacity, Conflict, Transient, Unsupported
+from genomed.entities.errors import Capacity, Transient, Unsupported
 
 FOLDER = "errands"
 RETRY_S = 30.0
@@ -73,7 +73,7 @@ class LocalErrands:
             raise Transient(f"an earlier attempt of errand {errand.errand_id} has not ended yet", provider="local")
         if (unheld := worker_start.objection(choice, self._settings)) is not None:
             raise Unsupported(unheld.message, provider="local", remedy=unheld.remedy)
-        _verify(errand.verify)
+        published_folders.demand(errand.verify)
         self._demand_memory()
         try:
             settings = replace(self._settings, python=self._interpreter.python)
@@ -169,17 +169,3 @@ class LocalErrands:
 
     def _folder(self, errand_id: str, attempt: int) -> AttemptFolder:
         return AttemptFolder(self._home / errand_id / f"attempt-{attempt}")
-
-
-def _verify(published: dict[str, str]) -> None:
-    """Raises Conflict where a layer or an export is not what was published."""
-    for path, manifest_sha256 in published.items():
-        folder = Path(path)
-        try:
-            if (folder / errand_publication.MANIFEST_NAME).exists():
-                errand_publication.verify(folder, manifest_sha256)
-            else:
-                layer_trust.verified(folder, manifest_sha256=manifest_sha256)
-        except layer_trust.Untrusted as wrong:
-            remedy = "put the files back from a backup"
-            raise Conflict(f"{folder} is not opened: {wrong}", provider="local", remedy=remedy) from wrong

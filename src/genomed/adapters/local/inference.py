@@ -14,8 +14,9 @@ import anyio
 from anyio import to_thread
 
 from genomed.adapters._layer_manifest import MANIFEST_NAME, digest
-from genomed.adapters.local import inference_start, memory, worker_start
+from genomed.adapters.local import errand_publication, inference_start, memory, published_folders, worker_start
 from genomed.adapters.local.inference_start import Prepared
+from genomed.adapters.local.inference_watch import InferenceWatch
 from genomed.adapters.local.inference_worker import Left, Worker, started
 from genomed.adapters.local.sandbox import SPAWN, Choice
 from genomed.adapters.local.settings import LocalSettings
@@ -124,7 +125,7 @@ class InferencePool:
         await self._make_room(question, key)
         prepared = await self._prepared(question, choice, device)
         try:
-            return await started(prepared)
+            return await started(prepared, InferenceWatch(settings, self._available))
         except OSError as refused:
             await to_thread.run_sync(prepared.clear)
             raise Transient(f"no inference worker can be started: {refused}", provider="local") from refused
@@ -136,6 +137,8 @@ class InferencePool:
             if not self._cleared:  # what a daemon left behind that was killed
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._cleared = True
+            loaded = {path: told for path, told in question.published.items() if path == question.base_model}
+            published_folders.demand(loaded)  # a layer that is switched on, the worker compares as it loads it
             return inference_start.prepared(
                 question, folder, layers_dir=self._layers_dir, choice=choice, settings=self._settings, device=device
             )
@@ -176,15 +179,16 @@ class InferencePool:
 
 
 def _demand_published(question: Question) -> None:
-    """Raises Conflict where a layer is not the one that was published. Its files the worker compares as it loads it."""
+    """Raises Conflict where a layer or an export is not the one that was published."""
+    name = errand_publication.MANIFEST_NAME if question.engine == "onnx" else MANIFEST_NAME
     for folder, expected in question.published.items():
         try:
-            found = digest((Path(folder) / MANIFEST_NAME).read_bytes())
+            found = digest((Path(folder) / name).read_bytes())
         except OSError as missing:
-            raise Conflict(f"the layer {folder} is not loaded: {missing}", provider="local") from missing
+            raise Conflict(f"{folder} is not loaded: {missing}", provider="local") from missing
         if found != expected:
             raise Conflict(
-                f"the layer {folder} is not loaded: its {MANIFEST_NAME} is not the one that was published",
+                f"{folder} is not loaded: its {name} is not the one that was published",
                 provider="local",
                 remedy="put the files back from a backup, or use another layer",
             )

@@ -5,6 +5,7 @@ Blocking. Starts nothing. Knows files and grants; what the worker answers is not
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -97,8 +98,15 @@ def prepared(
 def need_bytes(question: Question) -> int:
     """What the worker will hold: its process, and the weights in fp32. 0 weights for a model that is no folder yet."""
     folder = Path(question.base_model)
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.suffix in WEIGHTS) if folder.is_dir() else 0
+    size = sum(file.stat().st_size for file in _near(folder) if file.suffix in WEIGHTS) if folder.is_dir() else 0
     return memory.PROCESS_BYTES + size * _growth(folder)
+
+
+def _near(folder: Path) -> Iterator[Path]:
+    """Of the folder and of those right below it, where parts of encoders are: never a whole disk."""
+    for place in (folder, *(path for path in folder.iterdir() if path.is_dir())):
+        if os.access(place, os.R_OK | os.X_OK):
+            yield from (path for path in place.iterdir() if path.is_file())
 
 
 WEIGHTS = (".safetensors", ".onnx", ".data", ".onnx_data")

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE
 from uuid import uuid4
@@ -19,7 +20,9 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec import Struct
 
+from genomed.adapters.local import inference_watch
 from genomed.adapters.local.inference_start import Prepared
+from genomed.adapters.local.inference_watch import InferenceWatch
 from genomed.adapters.local.memory_guard import KILLED
 from genomed.entities.errors import (
     Capacity,
@@ -75,8 +78,8 @@ class Line(Struct, frozen=True, kw_only=True, rename="camel"):
 class Worker:
     """waiting: requests that are to be answered by it, the present one included. asked_at: when it was last chosen."""
 
-    def __init__(self, process: Process, prepared: Prepared, *, asked_at: float) -> None:
-        self._process, self._prepared = process, prepared
+    def __init__(self, process: Process, prepared: Prepared, watch: InferenceWatch, *, asked_at: float) -> None:
+        self._process, self._prepared, self._watch = process, prepared, watch
         assert process.stdout is not None
         self._said = BufferedByteReceiveStream(process.stdout)
         self._turn = anyio.Lock()
@@ -86,6 +89,7 @@ class Worker:
         self.answered = 0
         self.memory_bytes: int | None = None
         self.asked_at = asked_at
+        self._looked_at = asked_at
 
     @property
     def pid(self) -> int:
@@ -147,7 +151,8 @@ class Worker:
                 raise Left
             taken_up = True
             if line.id != request:
-                continue
+                await self._lose()
+                raise MalformedResponse("the inference worker answered what nobody asked", provider="local")
             if line.done or line.error is not None:
                 return line
             if say is not None and line.text:
@@ -167,10 +172,9 @@ class Worker:
         await self.end()
 
     async def _heard(self) -> Line:
-        """Raises Transient or Capacity when the worker is gone, MalformedResponse."""
+        """Raises Transient or Capacity when the worker is gone or has to go, MalformedResponse."""
         try:
-            data = await self._said.receive_until(b"\n", LONGEST_LINE)
-            return msgspec.json.decode(data, type=Line)
+            return msgspec.json.decode(await self._line(), type=Line)
         except GONE:
             raise await self._lost() from None
         except (msgspec.MsgspecError, anyio.DelimiterNotFound) as garbage:
@@ -178,6 +182,29 @@ class Worker:
             raise MalformedResponse(
                 f"the inference worker said what nobody knows: {garbage}", provider="local"
             ) from None
+
+    async def _line(self) -> bytes:
+        """The next one, with looks at the worker meanwhile, also where one line chases the other."""
+        began = anyio.current_time()
+        while True:
+            data: bytes | None = None
+            with anyio.move_on_after(inference_watch.LOOK_S):
+                data = await self._said.receive_until(b"\n", LONGEST_LINE)
+            now = anyio.current_time()
+            if now - self._looked_at >= inference_watch.LOOK_S:
+                self._looked_at = now
+                await self._look(silent_s=0.0 if data is not None else now - began)
+            if data is not None:
+                return data
+
+    async def _look(self, *, silent_s: float) -> None:
+        """Raises Capacity or Transient when it has to go."""
+        look = partial(self._watch.look, self.pid, silent_s=silent_s)
+        if (trouble := await to_thread.run_sync(look)) is not None:
+            self.ended = True
+            _kill(self.pid)
+            await self._lose()
+            raise trouble
 
     async def _lost(self) -> GenomeError:
         """Why it is gone."""
@@ -212,7 +239,7 @@ class Worker:
         await to_thread.run_sync(self._prepared.clear)
 
 
-async def started(prepared: Prepared) -> Worker:
+async def started(prepared: Prepared, watch: InferenceWatch) -> Worker:
     """Raises OSError."""
     log = await to_thread.run_sync(lambda: prepared.log.open("ab"))
     try:
@@ -227,7 +254,7 @@ async def started(prepared: Prepared) -> Worker:
         )
     finally:
         log.close()
-    return Worker(process, prepared, asked_at=anyio.current_time())
+    return Worker(process, prepared, watch, asked_at=anyio.current_time())
 
 
 def _kill(pid: int) -> None:

@@ -42,7 +42,7 @@ def config_in(folder: Path) -> LoraConfig | str:
         return msgspec.json.decode(read_plain(folder / CONFIG), type=LoraConfig)
     except FileNotFoundError:
         return f"{CONFIG} is missing: this is no PEFT folder"
-    except (UnicodeDecodeError, msgspec.MsgspecError) as broken:
+    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as broken:
         return f"{CONFIG} cannot be read: {broken}"
 
 

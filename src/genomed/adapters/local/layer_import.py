@@ -4,6 +4,7 @@ What is looked at is the copy, so that nobody exchanges a file between the look 
 threads.
 """
 
+import re
 import shutil
 from errno import EDQUOT, ENOSPC
 from functools import partial
@@ -25,6 +26,10 @@ from genomed.entities.layer_import_port import ImportedLayer, LayerImport
 
 OURS = (MANIFEST_NAME, JUDGEMENT_NAME)
 MOST_FILES = 200
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. +-]{0,127}")
+"""Names that look the same wherever they are shown, and that the log can hold."""
+MOST_LEFT_TOLD = 50
+LONGEST_NAME_TOLD = 80
 
 
 class LocalImports:
@@ -65,12 +70,19 @@ def _names(source: Path) -> tuple[list[str], tuple[str, ...]]:
     taken = [name for name in there if name not in left]
     wrong = []
     for name in taken:
-        if not is_plain(source / name):
+        if NAME.fullmatch(name) is None:
+            wrong.append(f"{_shown(name)} has a name that is not plain: letters of ASCII, digits, and . _ - + only")
+        elif not is_plain(source / name):
             wrong.append(f"{name} is a link or no plain file")
         elif name != layer_fit.WEIGHTS and Path(name).suffix not in TEXTS:
             wrong.append(f"{name} may hold code; a layer is {layer_fit.WEIGHTS} and plain text")
     _refuse("path", wrong, remedy="leave such files out of the folder, or save weights as safetensors")
-    return taken, tuple(left)
+    told = tuple(_shown(name) for name in left[:MOST_LEFT_TOLD])
+    return taken, told if len(left) <= MOST_LEFT_TOLD else (*told, f"and {len(left) - MOST_LEFT_TOLD} more")
+
+
+def _shown(name: str) -> str:
+    return name if NAME.fullmatch(name.removeprefix(".")) else ascii(name[:LONGEST_NAME_TOLD])
 
 
 def _refuse(field: str, wrong: list[str], *, remedy: str | None = None) -> None:

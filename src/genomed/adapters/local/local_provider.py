@@ -177,6 +177,7 @@ class LocalProvider:
                         row_kind=dataset.row_kind,
                         longest_row_bytes=dataset.longest_row_bytes,
                         precision=objections.chosen_precision(configuration, probe),
+                        cuda=probe.device.kind == "cuda",
                     )
                 )
                 too_large = self._memory_objections(configuration, need, probe)

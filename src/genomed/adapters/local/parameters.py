@@ -51,8 +51,8 @@ class LocalParameters(Struct, frozen=True, kw_only=True, rename="camel", forbid_
     ranks: Annotated[int, Meta(ge=1, le=1000, description="triplet and ranking rows: ranks that count in judging")] = 10
     projection_dropout: Annotated[float, Meta(ge=0, lt=1, description="vector pairs: between layers")] = 0.1
     projection_target: Annotated[float, Meta(gt=0, le=2, description="vector pairs: cosine loss that is good")] = 0.15
-    tensorboard: Annotated[bool, Meta(description="write TensorBoard events beside the layer")] = False
-    metrics_jsonl: Annotated[bool, Meta(description="write every metric as a line of JSON beside the layer")] = False
+    tensorboard: Annotated[bool, Meta(description="write TensorBoard events into the attempt's folder")] = False
+    metrics_jsonl: Annotated[bool, Meta(description="write every metric as a line of JSON, there too")] = False
 
 
 TEXTS = frozenset({RowKind.CHAT, RowKind.PREFERENCE, RowKind.LABELLED, RowKind.RAFT})

@@ -27,6 +27,7 @@ def memory_need(configuration: JobConfiguration, dataset: DatasetFacts, probe: P
             row_kind=dataset.row_kind,
             longest_row_bytes=dataset.longest_row_bytes,
             precision=objections.chosen_precision(configuration, probe),
+            cuda=probe.device.kind == "cuda",
         )
         need = memory.estimate(work)
     elif perceptron.widths_of(configuration.model.base_model):

@@ -227,7 +227,7 @@ def _parameter_exceptions(
         unjudged = Sent(applicable=False, note="without held-out rows nothing is judged")
         found |= {f"metadata.{name}": unjudged for name in JUDGING}
     for name in unused(dataset.row_kind):
-        kinds = " and ".join(sorted(MEANT_FOR[name]))
+        kinds = ", ".join(sorted(MEANT_FOR[name]))
         found[f"metadata.{name}"] = Sent(applicable=False, note=f"only {kinds} rows are trained so")
     if configuration.lora is None:
         every = Sent(applicable=False, note="full training adapts every weight")

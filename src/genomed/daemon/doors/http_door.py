@@ -16,7 +16,7 @@ from genomed.commands.context import Caller, CallerGone
 from genomed.daemon.access.credentials import Credentials, bearer, peer_of
 from genomed.daemon.configuration.sections import Limits
 from genomed.daemon.dispatch import Dispatch, Reply
-from genomed.daemon.doors.piecewise import Pieces, in_pieces
+from genomed.daemon.doors.piecewise import Pieces, gone, has_pieces, in_pieces, nobody
 from genomed.daemon.journal.journal import Journal
 from genomed.daemon.observation.spans import traced
 from genomed.entities.access_token import token_digest
@@ -103,9 +103,22 @@ class HttpDoor:
             return self.refused(error)
         key = request.headers.get("Idempotency-Key")
         caller = traced(caller, request.headers.get("traceparent"))
+        execute = partial(self._dispatch.execute, name, params, caller=caller, key=key)
         if in_pieces(name, params):
-            return await self._piecewise(request, partial(self._dispatch.execute, name, params, caller=caller, key=key))
-        return answered(await self._dispatch.execute(name, params, caller=caller, key=key))
+            return await self._piecewise(request, execute)
+        return await self._while_there(request, execute) if has_pieces(name) else answered(await execute())
+
+    async def _while_there(self, request: web.Request, execute: Callable[..., Awaitable[Reply]]) -> web.StreamResponse:
+        """A caller who goes away ends the work."""
+        answer = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(gone, request)
+                answer = answered(await execute())
+                tasks.cancel_scope.cancel()
+        except* CallerGone:
+            log.debug("a caller went away before its answer")
+        return answer or nobody()
 
     async def _piecewise(self, request: web.Request, execute: Callable[..., Awaitable[Reply]]) -> web.StreamResponse:
         """A caller who goes away ends the work."""

@@ -24,13 +24,31 @@ log = logging.getLogger(__name__)
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 HEARTBEAT = b": heartbeat\n\n"
 HEARTBEAT_S = 2.0
-"""How soon it is noticed that a caller went away who waits for a first piece."""
+"""How soon it is noticed that a caller went away who waits for a first piece, or for the whole."""
 
 
 def in_pieces(command: str, params: object) -> bool:
     """Whether this request asks for pieces, and the command has some."""
     asked = isinstance(params, dict) and params.get("stream") is True
-    return asked and hasattr(commands.command(command), "Piece")
+    return asked and has_pieces(command)
+
+
+def has_pieces(command: str) -> bool:
+    """Whether its answer could come in pieces: work that nobody needs once the caller is gone."""
+    return hasattr(commands.command(command), "Piece")
+
+
+async def gone(request: web.Request) -> None:
+    """Until the caller went away. Raises CallerGone then."""
+    while True:
+        await anyio.sleep(HEARTBEAT_S)
+        if request.transport is None or request.transport.is_closing():
+            raise CallerGone
+
+
+def nobody() -> web.Response:
+    """For a caller who went away: there is nobody to send it to, but the server wants one."""
+    return web.Response(status=499, reason="the caller went away")
 
 
 class Pieces:
@@ -63,8 +81,7 @@ class Pieces:
         return self._response
 
     def left(self) -> web.StreamResponse:
-        """For a caller who went away: there is nobody to send it to, but the server wants one."""
-        return self._response or web.Response(status=499, reason="the caller went away")
+        return self._response or nobody()
 
     async def _send(self, data: bytes) -> None:
         async with self._pen:

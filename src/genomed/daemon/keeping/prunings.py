@@ -1,4 +1,4 @@
-"""Removes the files of layers and exports that are to go, one after the other, woken by the wish in the log.
+"""Removes the files of layers and exports that are to go, woken by the wish in the log.
 
 The wish is there before the first file goes, and removing twice is harmless: so it is done until it is done.
 """
@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+from anyio.abc import TaskGroup
 
 from genomed.daemon.courier.polling import Pace, wait_s
 from genomed.daemon.journal.journal import Journal
 from genomed.daemon.keeping import layer_files
+from genomed.daemon.keeping.unheard_imports import remove_unheard_imports
 from genomed.entities.envelope import ANY_VERSION, Cause, Write
 from genomed.entities.errand_events import ErrandRemovalRequested, ErrandRemoved
 from genomed.entities.errors import GenomeError
@@ -31,17 +33,35 @@ class Prunings:
     def __init__(self, journal: Journal, *, layers_dir: Path, exports_dir: Path) -> None:
         self._journal = journal
         self._homes = {"layer": layers_dir, "errand": exports_dir}
+        self._begun: set[str] = set()
+
+    async def clear(self) -> None:
+        """What imports left behind that were broken off. To be called before anything can be imported."""
+        try:
+            gone = await remove_unheard_imports(self._journal, self._homes["layer"])
+        except OSError as trouble:
+            log.warning("could not look for imports that were broken off error=%s", trouble)
+            return
+        if gone:
+            log.warning("removed imports that were broken off names=%s", ", ".join(gone))
 
     async def run(self) -> None:
         """Until cancelled."""
         position = self._journal.head().position
         subscription = self._journal.subscribe(position)
-        for (stream,) in await self._journal.query(OPEN):
-            await self._prune_until_gone(str(stream))
-        while True:
-            for envelope in await subscription.next():
-                if isinstance(envelope.event, LayerPruneRequested | ErrandRemovalRequested):
-                    await self._prune_until_gone(envelope.stream)
+        async with anyio.create_task_group() as tasks:  # one that cannot be removed must not hold up the others
+            for (stream,) in await self._journal.query(OPEN):
+                self._begin(tasks, str(stream))
+            while True:
+                for envelope in await subscription.next():
+                    if isinstance(envelope.event, LayerPruneRequested | ErrandRemovalRequested):
+                        self._begin(tasks, envelope.stream)
+
+    def _begin(self, tasks: TaskGroup, stream: str) -> None:
+        """Once: a wish that came while the log was asked is told twice."""
+        if stream not in self._begun:
+            self._begun.add(stream)
+            tasks.start_soon(self._prune_until_gone, stream)
 
     async def _prune_until_gone(self, stream: str) -> None:
         pace = Pace(interval_s=RETRY_S)

@@ -5,22 +5,30 @@ A LoRA result is a plain PEFT folder; a full one is a folder of sentence-transfo
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from .. import trust
 from ..failures import WorkerFailure, unsupported
 from ..hardware import Hardware
 from ..layer_files import begun, put
-from ..model import LAYER_CONFIG, layer_config, refuse_unsafe
+from ..model import LAYER_CONFIG, LAYER_WEIGHTS, layer_config, refuse_unsafe
 from ..settings import module_names
 from ..specification import Lora, Specification
 from . import library
 from .library import Kind, Modules
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 TRAINED = "trained.safetensors"
 """In a checkpoint: every weight that training changes."""
 
 NAME = "default"
+IN_LAYER = "base_model.model."
+"""What PEFT writes before the names of a transformer's parts."""
+
+MAGNITUDE = ".lora_magnitude_vector"
+
 SKIPPED = ("pooler", "classifier", "score")
 """Parts of a transformer that LoRA is not put on: the first is not used for vectors, the others are trained whole."""
 
@@ -72,6 +80,30 @@ def _attach(model: Modules, layer: str, *, trainable: bool) -> None:
         model.load_adapter(layer, adapter_name=NAME, is_trainable=trainable)
     except (RuntimeError, ValueError, OSError, KeyError) as broken:
         raise WorkerFailure("invalid_request", f"the layer {layer} does not fit the base model: {broken}") from broken
+    _put_missed(model, Path(layer))
+
+
+def _put_missed(model: Modules, layer: Path) -> None:
+    """Heads that were trained whole and the magnitudes of DoRA: transformers 5.17 looks for them under names that PEFT
+    does not write, and begins them anew without failing. Raises WorkerFailure.
+    """
+    import torch
+
+    config, into = layer_config(layer), dict(cast(Modules, model.transformers_model).named_parameters())
+    tops = tuple(f"{head}." for head in heads(model)) if config.get("modules_to_save") else ()
+    found = dict[str, "Tensor"]()
+    for written, value in library.load_tensors(layer / LAYER_WEIGHTS).items():
+        name = written.removeprefix(IN_LAYER)
+        if name.startswith(tops):
+            head, _, part = name.partition(".")
+            found[f"{head}.modules_to_save.{NAME}.{part}"] = value
+        elif name.endswith(MAGNITUDE):
+            found[f"{name}.{NAME}.weight"] = value
+    if found.keys() != {name for name in into if f".modules_to_save.{NAME}." in name or f"{MAGNITUDE}.{NAME}." in name}:
+        raise WorkerFailure("invalid_request", f"the layer {layer} does not fit the base model's heads or directions")
+    with torch.no_grad():
+        for name, value in found.items():
+            into[name].copy_(value)
 
 
 def start(spec: Specification, kind: Kind, hardware: Hardware) -> Modules:

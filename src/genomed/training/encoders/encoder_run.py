@@ -79,7 +79,7 @@ def _start(course: Course) -> Modules:
     try:
         return encoder_files.start(spec, kind, course.hardware)
     except WorkerFailure as obstacle:
-        if not spec.method.allow_full or spec.init_layer is not None or "LoRA" not in obstacle.message:
+        if not spec.method.allow_full or spec.init_layer is not None or obstacle.kind != "unsupported":
             raise
         shared.notice("lora_not_applied", f"every weight is trained, as the operator allows: {obstacle.message}")
     shared.spec = replace(spec, method=Method(type="full", lora=None, allow_full=True))

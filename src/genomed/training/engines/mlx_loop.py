@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..checkpoints import Checkpoint
-from ..projection.rate import learning_rate
+from ..learning_rate import rate_at
 from ..rows import IGNORED, Encoded
 from ..specification import Specification
 from . import mlx_rim
@@ -73,7 +73,7 @@ class Trainee:
             gradients = given if gradients is None else mlx_rim.added(gradients, given)
         gradients = mlx_rim.scaled(gradients, 1 / max(1, tokens))
         gradients, norm = mlx_rim.clipped(gradients, optimizer.max_gradient_norm or math.inf)
-        rate = learning_rate(optimizer, step=number, total=self._total)
+        rate = rate_at(optimizer, step=number, total=self._total)
         self._optimizer.learning_rate = rate
         self._optimizer.update(self.model, gradients)
         core.eval(self.model.parameters(), self._optimizer.state)

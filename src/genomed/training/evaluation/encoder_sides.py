@@ -4,10 +4,12 @@ import time
 from pathlib import Path
 from typing import cast
 
+from .. import model
 from ..attempt import peak_memory
 from ..encoders import encoder_rows, judging
 from ..encoders.judging import Bench
 from ..encoders.library import Encoder, Scorer
+from ..engine import Model
 from ..exits import sources
 from ..exits.options import Source
 from .options import EvaluateOptions, Side
@@ -34,7 +36,7 @@ def _side(options: EvaluateOptions, side: Side, bench: Bench, *, offline: bool) 
     place = sources.place_of(source, offline=offline)
     opened = sources.encoder(place, "reranker" if ranks else "embedding")
     for folder in place.layers:
-        opened.load_adapter(str(folder), adapter_name="default", is_trainable=False)
+        model.attach_layer(cast(Model, opened.transformers_model), folder, trainable=False)
     opened.train(False)
     began, rows = time.monotonic(), Path(options.rows)
     if ranks:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from .. import layer_files
 from ..errand import Errand
@@ -40,7 +40,7 @@ def carry_out(errand: Errand) -> None:
     options = errand.options(EvaluateOptions)
     module, metric = OF_ROWS[options.row_kind]
     errand.phase("judging")
-    kind: Kind = import_module(f".{module}", __package__)
+    kind = cast(Kind, import_module(f".{module}", __package__))
     pair = kind.judged(options, offline=errand.order.offline, pause=errand.pause)
     for side in pair:
         judged = len(side.judgement.outcomes)

@@ -12,6 +12,7 @@ from .. import model, trust
 from ..encoders import library
 from ..encoders.library import Encoder as TextEncoder
 from ..encoders.library import Modules, Scorer
+from ..engine import Model
 from ..failures import WorkerFailure
 from ..hardware import look
 from ..projection import perceptron
@@ -77,7 +78,7 @@ def loaded(spec: ServeSpec, layer: Path | None) -> Encoder:
     try:
         found: Modules = opened(spec.base_model, **options)
         if layer is not None:
-            found.load_adapter(str(layer), adapter_name="default", is_trainable=False)
+            model.attach_layer(cast(Model, found.transformers_model), layer, trainable=False)
     except BROKEN as broken:
         what = f"the layer {layer}" if layer else f"the base model {spec.base_model}"
         raise WorkerFailure("invalid_request", f"{what} cannot be loaded: {broken}") from broken

@@ -10,10 +10,10 @@ from .. import checkpoints
 from ..attempt import KEPT_CHECKPOINTS, Attempt, Stopped
 from ..checkpoints import Checkpoint
 from ..failures import WorkerFailure
+from ..learning_rate import rate_at
 from ..settings import RESCUE_S
 from . import measure, perceptron
 from .plan import Material, Plan
-from .rate import learning_rate
 from .state import State
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Training:
 
         spec, plan, state = self._shared.spec, self._plan, self.state
         number = state.numbers.step + 1
-        rate = learning_rate(spec.optimizer, step=number, total=plan.total)
+        rate = rate_at(spec.optimizer, step=number, total=plan.total)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         state.optimizer.zero_grad(set_to_none=True)
