@@ -109,8 +109,8 @@ def test_together_refuses_tools_for_a_model_that_is_not_trained_to_use_them(
     assert any("rows with tools" in problem.message for problem in found) is refused
 
 
-def test_local_training_takes_conversations_and_preferences_only() -> None:
+def test_local_training_takes_every_kind_of_row_but_records() -> None:
     able = capabilities_of(Probe(), memory_bytes=1)
-    assert able.supported_row_kinds == (RowKind.CHAT, RowKind.PREFERENCE)
+    assert set(RowKind) - set(able.supported_row_kinds) == {RowKind.RECORD}
     assert able.features.tools
     assert able.features.message_weights

@@ -30,5 +30,9 @@ async def local_subject(root: Path) -> AsyncIterator[Subject]:
                 "dataset": "the dataset's",
                 "aside.longestRowBytes": "the dataset's",
             },
-            carried_elsewhere={"datasets.trainingFileId": "as paths, which the attempt's specification has"},
+            carried_elsewhere={
+                "datasets.trainingFileId": "as paths, which the attempt's specification has",
+                "integrations.huggingface": "to an errand of its own, which uploads the layer",
+            },
+            done_anyway=dict.fromkeys(("metadata.useDora", "metadata.useRslora"), "full training is without them"),
         )

@@ -68,7 +68,9 @@ def account(
     parameters: the provider's own, defaults included; what metadata names counts as asked for.
     """
     given = values_of(configuration) | {f"metadata.{name}": value for name, value in parameters.items()}
-    wanted = {*asked, *(f"metadata.{name}" for name in configuration.metadata)}
+    # A field that is a section of its own, as an integration is, was asked for by what was said within it.
+    within = {path for path in given if any(one.startswith(f"{path}.") for one in asked)}
+    wanted = {*asked, *within, *(f"metadata.{name}" for name in configuration.metadata)}
     return tuple(
         _entry(path, value, asked=path in wanted, exception=exceptions.get(path)) for path, value in given.items()
     )

@@ -64,7 +64,8 @@ def field_problems(made: Translation, configuration: JobConfiguration, asked: Se
     found = [f"{path} is told twice" for path in set(told) if told.count(path) > 1]
     found += [f"{path} is not accounted for" for path in wanted if path not in told]
     for entry in made.fields:
-        wished = entry.field in asked or entry.field.removeprefix("metadata.") in configuration.metadata
+        named = any(one == entry.field or one.startswith(f"{entry.field}.") for one in asked)
+        wished = named or entry.field.removeprefix("metadata.") in configuration.metadata
         if entry.disposition not in DISPOSITIONS:
             found.append(f"{entry.field} is {entry.disposition!r}, which is no disposition")
         if entry.asked is not None and not wished:

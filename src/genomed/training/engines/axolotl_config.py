@@ -43,6 +43,7 @@ def configuration(
     target: dict[str, object] = (
         {"lora_target_linear": True} if names == ["all-linear"] else {"lora_target_modules": names}
     )
+    kernels: dict[str, object] = {} if cuda else {**NO_KERNELS}
     wished = set(spec.optimizations)
     cosine_floor = optimizer.scheduler.type == "cosine" and optimizer.scheduler.min_lr_ratio > 0
     return {
@@ -81,7 +82,7 @@ def configuration(
         "tf32": False,
         "gradient_checkpointing": "gradient_checkpointing" in wished,
         "attn_implementation": "flash_attention_2" if "flash_attention" in wished else "sdpa",
-        **({} if cuda else NO_KERNELS),
+        **kernels,
         "logging_steps": 1,
         "save_strategy": "no",
         "seed": spec.seed,
