@@ -111,9 +111,8 @@ def choices(probe: Line) -> tuple[list[Choice], list[str]]:
     skipped: list[str] = []
     if shutil.which("c++") or shutil.which("g++"):
         compiled = Way("torch.compile", settings={"torch_compile": True})
-        measured.append(
-            Choice("compile", (Way("eager mode"), compiled), most=1)
-        )  # minutes, as every new length compiles
+        # One round: it takes minutes, as every new length is compiled.
+        measured.append(Choice("compile", (Way("eager mode"), compiled), most=1))
     else:
         skipped.append("torch.compile, as there is no C++ compiler here")
     for choice, flag in _of_a_gpu():

@@ -11,7 +11,7 @@ from genomed.entities.wire import Frame, Frames, failure, read_reply
 STREAM = (
     b"retry: 1000\n\nid: 7\nevent: job.paused\ndata: {}\n\n: heartbeat\n\nid: 8\r\ndata: a\r\ndata: b\r\n\r\ndata:c\n\n"
 )
-FRAMES = [Frame(id="7", data=b"{}"), Frame(id="8", data=b"a\nb"), Frame(id="8", data=b"c")]
+FRAMES = [Frame(id="7", data=b"{}", name=b"job.paused"), Frame(id="8", data=b"a\nb"), Frame(id="8", data=b"c")]
 
 
 @given(st.sets(st.integers(1, len(STREAM) - 1)))

@@ -55,7 +55,7 @@ def thing_spec(job: Job, **changes: object) -> Json:
             "method": LORA,
             "optimizer": {"learningRate": 5e-3},
             **changes,
-            "schedule": merged({"epochs": 6, "batchSize": 32}, changes.get("schedule", {})),
+            "schedule": merged({"epochs": 12, "batchSize": 32}, changes.get("schedule", {})),
         },
     )
 

@@ -117,10 +117,10 @@ class Worker:
             return
         line = await self._heard()
         if line.failed is not None:
-            await self._lose()
+            await self.end()
             raise error_of(line.failed)
         if not line.ready:
-            await self._lose()
+            await self.end()
             raise MalformedResponse("the inference worker did not say that it is ready", provider="local")
         self._ready, self.memory_bytes = True, line.memory_bytes
 
@@ -141,17 +141,17 @@ class Worker:
         try:
             await self._process.stdin.send(_written(request, question, stream=say is not None))
         except GONE:
-            await self._lose()
+            await self.end()
             raise Left from None
         taken_up = False
         while True:
             line = await self._heard()
             if line.leaving and not taken_up:
-                await self._lose()
+                await self.end()
                 raise Left
             taken_up = True
             if line.id != request:
-                await self._lose()
+                await self.end()
                 raise MalformedResponse("the inference worker answered what nobody asked", provider="local")
             if line.done or line.error is not None:
                 return line
@@ -178,7 +178,7 @@ class Worker:
         except GONE:
             raise await self._lost() from None
         except (msgspec.MsgspecError, anyio.DelimiterNotFound) as garbage:
-            await self._lose()
+            await self.end()
             raise MalformedResponse(
                 f"the inference worker said what nobody knows: {garbage}", provider="local"
             ) from None
@@ -203,13 +203,13 @@ class Worker:
         if (trouble := await to_thread.run_sync(look)) is not None:
             self.ended = True
             _kill(self.pid)
-            await self._lose()
+            await self.end()
             raise trouble
 
     async def _lost(self) -> GenomeError:
         """Why it is gone."""
         last = await to_thread.run_sync(_last_words, self._prepared.log)
-        await self._lose()
+        await self.end()
         code = self._process.returncode
         if code in KILLED:
             killed = Capacity(
@@ -221,22 +221,19 @@ class Worker:
         lost.remedy = "ask again: another one is started"
         return lost
 
-    async def _lose(self) -> None:
-        with anyio.CancelScope(shield=True):
-            await self.end()
-
     async def end(self) -> None:
-        """Its input ends; what does not leave is killed. Twice is harmless. Waits for it."""
+        """Its input ends; what does not leave is killed. Twice is harmless. Waits for it, also when cancelled."""
         self.ended = True
-        if self._process.stdin is not None:
-            with suppress(*GONE):
-                await self._process.stdin.aclose()
-        with anyio.move_on_after(LEAVE_S) as patience:
-            await self._process.wait()
-        if patience.cancelled_caught:
-            _kill(self._process.pid)
-        await self._process.aclose()
-        await to_thread.run_sync(self._prepared.clear)
+        with anyio.CancelScope(shield=True):
+            if self._process.stdin is not None:
+                with suppress(*GONE):
+                    await self._process.stdin.aclose()
+            with anyio.move_on_after(LEAVE_S) as patience:
+                await self._process.wait()
+            if patience.cancelled_caught:
+                _kill(self._process.pid)
+            await self._process.aclose()
+            await to_thread.run_sync(self._prepared.clear)
 
 
 async def started(prepared: Prepared, watch: InferenceWatch) -> Worker:

@@ -19,8 +19,10 @@ log = logging.getLogger(__name__)
 SHUTDOWN_S = 10.0
 """How long running requests may take to end once the daemon stops."""
 
-FIRST_WORD_S = 1.0
-"""How long a connection that has said nothing yet may take to do so once the daemon stops."""
+FIRST_WORD_S = 3.0
+"""How long a connection that has said nothing yet may take to do so once the daemon stops: a busy machine may let its
+client wait for a second.
+"""
 
 TURNS = 8
 """Of the loop, with room: accepting takes two, reading a request and starting on it two more."""

@@ -16,7 +16,7 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateOptions:
-    """rows: a file of `count` held-out rows. samples: answers that are kept for reading, of rows that differ first.
+    """rows: a file of `count` held-out rows.
 
     base_model: a folder, a hub id, or `mlp:...` for projections. beta: preference rows, of the reward. k: ranks that
     count. resamples, seed: of the bootstrap. title: of the page.
