@@ -129,6 +129,7 @@ async def test_a_real_run_is_told_judged_and_published(trained: Bench) -> None:
     assert [sample["expected"] for sample in judged["candidate"]["samples"]] == ["answer 0", "answer 1"]
 
 
+@pytest.mark.long
 async def test_a_killed_run_resumed_by_a_new_daemon_ends_as_if_undisturbed(trained: Bench, tmp_path: Path) -> None:
     await trained.provider().submit(submission(trained, LONG))
     undisturbed = losses(await run(trained))
@@ -151,6 +152,7 @@ async def test_a_killed_run_resumed_by_a_new_daemon_ends_as_if_undisturbed(train
         assert all(undisturbed[step] == value for step, value in losses(resumed).items())
 
 
+@pytest.mark.long
 async def test_a_paused_run_goes_on_as_a_new_attempt(trained: Bench) -> None:
     provider = trained.provider()
     await provider.submit(submission(trained, LONG))

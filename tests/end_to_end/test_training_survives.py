@@ -147,6 +147,7 @@ def test_training_that_ends_while_the_daemon_is_down_is_published_once(daemon: D
     assert told.count("job.succeeded") == told.count("job.training_finished") == 1
 
 
+@pytest.mark.long
 def test_a_stop_that_was_asked_for_leaves_the_worker_running(daemon: DaemonProcess, base_model: Path) -> None:
     job_id = create(daemon, base_model)
     wait_until(daemon, job_id, lambda job: bool(job["progress"]))

@@ -92,6 +92,7 @@ def test_an_evaluation_gives_the_jobs_own_numbers_row_by_row_and_a_page(trained:
     assert "&lt;layer&gt; against base" in page
 
 
+@pytest.mark.long
 def test_preference_rows_are_compared_against_the_base_model(trained: Job, tmp_path: Path) -> None:
     rows = trained.rows("pairs.jsonl", make_preference_rows(HELD, seed=5))
     evaluated(trained, tmp_path / "p", rows=rows, changes={"rowKind": "preference"})

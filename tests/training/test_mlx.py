@@ -1,11 +1,12 @@
 """The MLX engine, really at work: on Apple silicon, and on a Linux CPU where its wheels run."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
-from tests.training.conftest import Job, make_chat_rows
+from tests.training.conftest import Job, make_chat_rows, weights
 from tests.training.engine_interpreters import interpreter
 
 from genomed.training.engines.mlx_layer import mlx_name, peft_name
@@ -78,6 +79,27 @@ def test_a_killed_mlx_run_goes_on_with_the_loss_curve_of_an_undisturbed_one(mlx_
     assert 0 < len(again) < len(curve)
     for step, loss in again.items():
         assert loss == pytest.approx(curve[step], rel=1e-6)
+
+
+@pytest.mark.long
+def test_mlx_stops_early_gives_its_best_state_and_takes_no_step_more_where_it_was_lost_then(mlx_job: Job) -> None:
+    rows = make_chat_rows(24)
+    schedule = {
+        "epochs": 8, "checkpoints": 0, "evaluations": 8, "keepBest": True,
+        "earlyStopping": {"patience": 1, "threshold": 10.0},
+    }  # fmt: skip
+    asked = {**RUN, "schedule": schedule}
+    lines = mlx_job.run(mlx_job.spec(rows[:16], rows[16:], **asked))
+    notices = [line["code"] for line in lines if line["type"] == "notice"]
+    assert "stopped_early" in notices
+    ended = max(int(str(line["step"])) for line in lines if line["type"] == "step")
+    (finished,) = mlx_job.of("finished")
+    assert ended == finished["step"] < int(str(finished["totalSteps"]))
+    layer = weights(mlx_job.result)
+    shutil.rmtree(mlx_job.result)
+    again = mlx_job.run(mlx_job.spec(rows[:16], rows[16:], **asked, resume=True))
+    assert not [line for line in again if line["type"] == "step"]
+    assert weights(mlx_job.result) == layer
 
 
 @pytest.mark.parametrize(

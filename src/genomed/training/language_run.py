@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from . import checkpoints, engine, layer_files, model, settings
+from . import best_checkpoint, engine, layer_files, model, settings
 from .attempt import Attempt, Stopped
 from .callbacks import Watch
 from .effective import Effective
@@ -115,13 +115,7 @@ def _settings(shared: Attempt, hardware: Hardware, held: Material, dataset: Data
         masking=held.train.masking,
         length=length,
     )
-    rule = spec.schedule.early_stopping
-    if (rule is not None or spec.schedule.keep_best) and not chosen.evaluate_at:
-        raise WorkerFailure(
-            "unsupported",
-            "early stopping and the best checkpoint need evaluations on held-out rows, and there are none",
-            remedy="hold rows out and ask for evaluations, or leave both out",
-        )
+    best_checkpoint.demand_evaluations(spec, chosen.evaluate_at)
     told = [effective._asdict() for effective in (*chosen.effective, *_rows_told(held.train))]
     shared.progress.tell("effective", fields=told)
     return chosen
@@ -184,7 +178,8 @@ def _train(
     ended = watch.step >= chosen.total_steps or watch.standing.stopped
     if watch.stopped is not None and not (watch.stopped == "pause" and ended):
         raise Stopped(watch.stopped, step=watch.step, checkpoint=watch.checkpoint)
-    _take_best(shared, trainer, watch)
+    lora = spec.method.lora is not None
+    best_checkpoint.put_back(shared, watch, lambda best: model.restore(trainer.model, best.path, lora=lora))
     return trainer, watch
 
 
@@ -196,20 +191,6 @@ def _run(shared: Attempt, trainer: Trainer, watch: Watch) -> None:
     # It had stopped early, and was lost before its layer stood: the engine would take one more step.
     engine.restore_state(trainer, resumed.path)
     model.restore(trainer.model, resumed.path, lora=shared.spec.method.lora is not None)
-
-
-def _take_best(shared: Attempt, trainer: Trainer, watch: Watch) -> None:
-    spec, best = shared.spec, watch.standing.best_step
-    if not spec.schedule.keep_best or best is None or best == watch.step:
-        return
-    found = checkpoints.of_step(shared.checkpoints, best, shared.run)
-    if found is None:
-        message = f"the checkpoint of step {best} does not verify any more: the layer is that of step {watch.step}"
-        shared.notice("best_checkpoint_lost", message)
-        return
-    model.restore(trainer.model, found.path, lora=spec.method.lora is not None)
-    loss = watch.standing.best_loss
-    shared.notice("best_checkpoint_kept", f"the layer is that of step {best}, with a held-out loss of {loss}")
 
 
 def _start_layer(spec: Specification, base: Model) -> tuple[Model, object]:

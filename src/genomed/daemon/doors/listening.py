@@ -19,10 +19,8 @@ log = logging.getLogger(__name__)
 SHUTDOWN_S = 10.0
 """How long running requests may take to end once the daemon stops."""
 
-FIRST_WORD_S = 3.0
-"""How long a connection that has said nothing yet may take to do so once the daemon stops: a busy machine may let its
-client wait for a second.
-"""
+FIRST_WORD_S = 1.0
+"""How long a connection that has said nothing yet may take to do so once the daemon stops."""
 
 TURNS = 8
 """Of the loop, with room: accepting takes two, reading a request and starting on it two more."""
@@ -56,11 +54,20 @@ async def listen(
                 tasks.cancel_scope.cancel()
     finally:
         stopping.set()
-        for server in servers:
-            server.close()
         with anyio.CancelScope(shield=True):
+            await _close(servers, sockets)
             await _hear_out(reception)
             await runner.cleanup()
+
+
+async def _close(servers: Sequence[asyncio.Server], sockets: Sequence[socket.socket]) -> None:
+    """A closed server hangs up on whoever was accepted and has no transport yet: first nobody more is let in."""
+    for one in sockets:
+        asyncio.get_running_loop().remove_reader(one)
+    for _ in range(TURNS):
+        await anyio.lowlevel.checkpoint()
+    for server in servers:
+        server.close()
 
 
 async def _hear_out(reception: Reception) -> None:

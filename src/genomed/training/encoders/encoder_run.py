@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from .. import checkpoints, engine
+from .. import best_checkpoint, engine
 from ..attempt import Attempt, Stopped
 from ..callbacks import Watch
 from ..engine import Trainer
@@ -100,9 +100,7 @@ def _settings(course: Course, model: Modules) -> Settings:
     cut = _cut(model, all_texts(craft.train), length)
     notes = [*craft.train.notes, *([f"{cut} texts are longer than {length} tokens and cut"] if cut else [])]
     chosen = derive(spec, course.hardware, sizes, notes=notes)
-    if (spec.schedule.early_stopping or spec.schedule.keep_best) and not chosen.evaluate_at:
-        message = "early stopping and the best checkpoint need evaluations on held-out rows, and there are none"
-        raise WorkerFailure("unsupported", message, remedy="hold rows out and ask for evaluations, or leave both out")
+    best_checkpoint.demand_evaluations(spec, chosen.evaluate_at)
     shared.progress.tell("effective", fields=[told._asdict() for told in chosen.effective])
     return chosen
 
@@ -157,7 +155,7 @@ def _train(course: Course, chosen: Settings, model: Modules) -> tuple[Trainer, W
     ended = watch.step >= chosen.total_steps or watch.standing.stopped
     if watch.stopped is not None and not (watch.stopped == "pause" and ended):
         raise Stopped(watch.stopped, step=watch.step, checkpoint=watch.checkpoint)
-    _take_best(shared, watch, ways)
+    best_checkpoint.put_back(shared, watch, lambda best: ways.restore(best.path))
     return trainer, watch
 
 
@@ -169,20 +167,6 @@ def _run(shared: Attempt, trainer: Trainer, watch: Watch, ways: Ways) -> None:
     # It had stopped early, and was lost before its layer stood: the trainer would take one more step.
     engine.restore_state(trainer, resumed.path)
     ways.restore(resumed.path)
-
-
-def _take_best(shared: Attempt, watch: Watch, ways: Ways) -> None:
-    best = watch.standing.best_step
-    if not shared.spec.schedule.keep_best or best is None or best == watch.step:
-        return
-    found = checkpoints.of_step(shared.checkpoints, best, shared.run)
-    if found is None:
-        message = f"the checkpoint of step {best} does not verify any more: the layer is that of step {watch.step}"
-        shared.notice("best_checkpoint_lost", message)
-        return
-    ways.restore(found.path)
-    loss = watch.standing.best_loss
-    shared.notice("best_checkpoint_kept", f"the layer is that of step {best}, with a held-out loss of {loss}")
 
 
 def _finish(course: Course, chosen: Settings, trainer: Trainer, watch: Watch, model: Modules) -> None:

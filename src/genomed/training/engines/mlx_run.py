@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import checkpoints, layer_files, model, rows
+from .. import best_checkpoint, layer_files, model, rows
 from ..attempt import Attempt, Stopped
 from ..callbacks import Watch
 from ..effective import Effective
@@ -55,6 +55,7 @@ def attempt(shared: Attempt) -> None:
     moments = Moments(
         spread(spec.schedule.checkpoints, total), spread(spec.schedule.evaluations if held_out else 0, total)
     )
+    best_checkpoint.demand_evaluations(spec, moments.evaluate_at)
     _account(shared, lora, learned.train, total, moments)
     shared.pause()
     mlx_rim.core().random.seed(spec.seed)
@@ -69,7 +70,7 @@ def attempt(shared: Attempt) -> None:
         finishing = bench._replace(pause=lambda: shared.only_cancel(step=watch.step, checkpoint=watch.checkpoint))
         shared.progress.tell("judged", side="candidate", **judge_chat(trainee.model, learned.judged.chat, finishing))
     shared.phase("saving")
-    _finish(shared, trainee, lora, watch, losses)
+    _finish(shared, trainee, lora, watch, total, losses)
 
 
 def _refuse(spec: Specification) -> Lora:
@@ -223,7 +224,9 @@ def _train(
     losses: list[float] = []
     state, counted = State(resumed.step if resumed else 0, total, None, []), 0
     loaded.train()
-    for number, epoch, batches in steps(train, spec, after=state.global_step):
+    # A run that had stopped early, and was lost before its layer stood, has no step to take.
+    after = total if watch.standing.stopped else state.global_step
+    for number, epoch, batches in steps(train, spec, after=after):
         watch.step_begin()
         done, control = trainee.step(number, batches), Control()
         counted += sum(len(row.input_ids) for batch in batches for row in batch)
@@ -244,11 +247,7 @@ def _train(
             break
     if watch.stopped is not None and not (watch.stopped == "pause" and watch.step >= total):
         raise Stopped(watch.stopped, step=watch.step, checkpoint=watch.checkpoint)
-    if spec.schedule.keep_best and watch.standing.best_step not in (None, watch.step):
-        best = checkpoints.of_step(shared.checkpoints, watch.standing.best_step or 0, shared.run)
-        if best is not None:
-            trainee.restore(best)
-            shared.notice("best_checkpoint", f"the result is that of step {best.step}, the best on held-out rows")
+    best_checkpoint.put_back(shared, watch, trainee.restore)
     return trainee, watch, losses
 
 
@@ -259,7 +258,7 @@ def _held_out_loss(loaded: MlxModel, held_out: Sequence[Encoded], spec: Specific
     return found
 
 
-def _finish(shared: Attempt, trainee: Trainee, lora: Lora, watch: Watch, losses: Sequence[float]) -> None:
+def _finish(shared: Attempt, trainee: Trainee, lora: Lora, watch: Watch, total: int, losses: Sequence[float]) -> None:
     arrays = trainee.trained()
     tops = [array for name, array in arrays.items() if name.endswith(".lora_b")]
     if not any(bool((top * top).sum().item()) for top in tops):
@@ -269,7 +268,7 @@ def _finish(shared: Attempt, trainee: Trainee, lora: Lora, watch: Watch, losses:
     mlx_layer.write(mlx_rim.core(), beside, arrays, lora=lora, base_model=shared.spec.base_model)
     shared.finish(
         step=watch.step,
-        total_steps=watch.step,
+        total_steps=total,
         losses=losses,
         tokens_seen=watch.tokens_seen,
         files=layer_files.put(beside, result),
