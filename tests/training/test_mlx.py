@@ -94,7 +94,7 @@ def test_mlx_stops_early_gives_its_best_state_and_takes_no_step_more_where_it_wa
     assert "stopped_early" in notices
     ended = max(int(str(line["step"])) for line in lines if line["type"] == "step")
     (finished,) = mlx_job.of("finished")
-    assert ended == finished["step"] < int(str(finished["totalSteps"]))
+    assert ended == int(str(finished["step"])) < int(str(finished["totalSteps"]))
     layer = weights(mlx_job.result)
     shutil.rmtree(mlx_job.result)
     again = mlx_job.run(mlx_job.spec(rows[:16], rows[16:], **asked, resume=True))
