@@ -8,6 +8,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
+from tests.training.forged_worker import forge
+
 # Limits of the slower kinds; everything else has the 20 s of pyproject.toml. A test's own `timeout` mark wins.
 LIMIT_S = {"training": 300, "packaging": 300, "crash": 120, "long": 900}
 
@@ -46,6 +48,15 @@ def guard_network(event: str, args: tuple[object, ...]) -> None:
 
 def _text(host: object) -> str:
     return host.decode() if isinstance(host, bytes) else str(host)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forge_closed() -> Iterator[None]:
+    """Where tests of this process had workers forged."""
+    yield
+    if forge.cache_info().currsize:
+        forge().close()
+        forge.cache_clear()
 
 
 def pytest_configure() -> None:

@@ -60,6 +60,7 @@ def estimated(model: Path, kind: RowKind, method: str, batch_size: int, length: 
 
 def measured(folder: Path, model: Path, kind: RowKind, method: str, batch_size: int, length: int) -> int:
     job = Job(folder, model)
+    job.fresh = True
     rows = list(rows_of(kind, STEPS * batch_size))
     lora: Json = {"rank": 16, "alpha": 32, "dropout": 0.0, "trainableModules": "all-linear"}
     changes: Json = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.training.forged_worker import Worker, done, forge
 
 if TYPE_CHECKING:
     from genomed.training.engine import Tokenizer
@@ -23,11 +24,15 @@ Json = dict[str, object]
 
 
 class Job:
-    """One job's folder and its attempts, driven through the files and signals the daemon uses."""
+    """One job's folder and its attempts, driven through the files and signals the daemon uses.
+
+    fresh: workers are started from nothing, as where their memory is measured.
+    """
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder, self.model, self.attempt = folder, model, 0
         self.python = sys.executable
+        self.fresh = False
 
     @property
     def checkpoints(self) -> Path:
@@ -107,9 +112,11 @@ class Job:
             spec[key] = merged(spec.get(key), value)
         return spec
 
-    def start(self, spec: Mapping[str, object]) -> "subprocess.Popen[bytes]":
+    def start(self, spec: Mapping[str, object]) -> "Worker | subprocess.Popen[bytes]":
         path = self.here / "spec.json"
         path.write_text(json.dumps(spec), encoding="utf-8")
+        if self.python == sys.executable and not self.fresh:
+            return forge().begin(["run", str(path)], folder=self.here, log=self.here / "worker.log")
         with (self.here / "worker.log").open("wb") as log:
             return subprocess.Popen(
                 [self.python, str(WORKER), "run", str(path)],
@@ -136,7 +143,7 @@ class Job:
     def of(self, kind: str) -> list[Line]:
         return [line for line in self.lines() if line["type"] == kind]
 
-    def wait_for(self, kind: str, worker: "subprocess.Popen[bytes]", count: int = 1) -> Line:
+    def wait_for(self, kind: str, worker: "Worker | subprocess.Popen[bytes]", count: int = 1) -> Line:
         """The `count`-th line of its kind, as soon as it is there."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
@@ -162,12 +169,7 @@ def merged(old: object, new: object) -> object:
 def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama of some 40 thousand parameters with a template that marks the assistant's tokens."""
     out = tmp_path_factory.mktemp("models") / "mini"
-    subprocess.run(
-        [sys.executable, str(WORKER), "build-tiny", "--out", str(out), "--steps", "0", "--size", "mini"],
-        check=True,
-        capture_output=True,
-        timeout=PATIENCE_S,
-    )
+    done(["build-tiny", "--out", str(out), "--steps", "0", "--size", "mini"], folder=out.parent)
     return out
 
 

@@ -1,11 +1,10 @@
 """Jobs of encoders for real worker processes, on base models that are built in the session."""
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.training.conftest import PATIENCE_S, WORKER, Job, Json, merged
+from tests.training.conftest import Job, Json, merged
+from tests.training.forged_worker import done
 
 EMBEDDING: Json = {
     "loss": "multiple_negatives",
@@ -21,8 +20,7 @@ FULL: Json = {"type": "full", "lora": None}
 
 
 def build_encoder(out: Path, kind: str) -> Path:
-    command = [sys.executable, str(WORKER), "build-tiny", "--kind", kind, "--out", str(out)]
-    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
+    done(["build-tiny", "--kind", kind, "--out", str(out)], folder=out.parent)
     return out
 
 

@@ -1,15 +1,14 @@
 """A layer beside its base, really judged: the same numbers as the job's own, row by row, and a page to look at."""
 
 import json
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from tests.training import test_projection as projection
-from tests.training.conftest import PATIENCE_S, WORKER, Job, Json, make_chat_rows, make_preference_rows
+from tests.training.conftest import PATIENCE_S, Job, Json, make_chat_rows, make_preference_rows
 from tests.training.encoder_jobs import build_encoder, encoder_spec, new_job, pairs, triplet_spec, triplets
+from tests.training.forged_worker import done
 from tests.training.vector_task import BASE_MODEL
 
 pytestmark = pytest.mark.training
@@ -42,11 +41,7 @@ def evaluated(job: Job, folder: Path, *, rows: Path, changes: Json, code: int = 
         "paths": {name.partition(".")[0]: str(folder / name) for name in names},
     }  # fmt: skip
     (folder / "errand.json").write_text(json.dumps(errand))
-    done = subprocess.run(
-        [sys.executable, str(WORKER), "errand", str(folder / "errand.json")],
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr[-2000:]
+    done(["errand", str(folder / "errand.json")], folder=folder, code=code)
     return [json.loads(line) for line in (folder / "progress.jsonl").read_text().splitlines()]
 
 
@@ -92,7 +87,6 @@ def test_an_evaluation_gives_the_jobs_own_numbers_row_by_row_and_a_page(trained:
     assert "&lt;layer&gt; against base" in page
 
 
-@pytest.mark.long
 def test_preference_rows_are_compared_against_the_base_model(trained: Job, tmp_path: Path) -> None:
     rows = trained.rows("pairs.jsonl", make_preference_rows(HELD, seed=5))
     evaluated(trained, tmp_path / "p", rows=rows, changes={"rowKind": "preference"})

@@ -139,7 +139,6 @@ def test_reward_margins_of_a_run_become_metric_points_of_its_job(thumbs: Ran) ->
     assert snapshot.notices == ()
 
 
-@pytest.mark.long
 def test_a_killed_run_over_labelled_rows_goes_on_to_the_very_same_weights(thumbs: Ran) -> None:
     job = Job(thumbs.job.folder / "again", thumbs.job.model)
     job.folder.mkdir()
@@ -169,7 +168,6 @@ def test_training_stops_when_held_out_rows_gain_nothing_and_gives_the_best_check
     assert candidate["loss"] == pytest.approx(evaluations[best], rel=1e-4)
 
 
-@pytest.mark.long
 def test_an_early_stop_is_the_same_after_a_kill_before_it(stopped_early: Ran) -> None:
     """Also that rows grouped by length come in the same order again, and that the best checkpoint outlives others."""
     job = Job(stopped_early.job.folder / "again", stopped_early.job.model)

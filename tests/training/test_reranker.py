@@ -63,8 +63,8 @@ def thing_spec(job: Job, **changes: object) -> Json:
 @pytest.mark.timeout(int(PATIENCE_S))
 def test_a_reranker_learns_with_lora_and_beats_its_base_on_queries_it_never_saw(undisturbed: Job) -> None:
     before, after = judged(undisturbed, "baseline"), judged(undisturbed, "candidate")
-    assert after["pairAccuracy"] > before["pairAccuracy"] + 0.25
-    assert after["ndcg"] > before["ndcg"] + 0.08
+    assert after["pairAccuracy"] > max(0.9, before["pairAccuracy"] + 0.2)
+    assert after["ndcg"] > max(0.95, before["ndcg"])
     assert after["loss"] < before["loss"] - 0.2
     assert after["queries"] > 5
     assert 0 <= after["accuracy"] <= 1

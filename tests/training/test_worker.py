@@ -165,7 +165,6 @@ def test_full_training_leaves_a_whole_model(job: Job) -> None:
     assert job.of("finished")[0]["layersAdapted"] is None
 
 
-@pytest.mark.long
 def test_a_preference_run_goes_on_from_a_layer_and_survives_a_pause_unchanged(job: Job) -> None:
     """Also that the frozen reference, which such a run carries along, neither leaks nor takes the layer's place."""
     rows = make_preference_rows(14)
@@ -240,7 +239,6 @@ def test_a_wrong_specification_fails_with_every_wrong_field_named(job: Job) -> N
     assert all(name in str(failed["message"]) for name in ("schedule.epochs", "surprise", "seed"))
 
 
-@pytest.mark.long
 def test_a_run_killed_after_its_last_step_only_judges_and_saves(job: Job) -> None:
     """With a layer judged as the baseline, which must be off again before the new one is trained."""
     rows = make_chat_rows(10)
@@ -263,7 +261,6 @@ def test_a_run_killed_after_its_last_step_only_judges_and_saves(job: Job) -> Non
     assert finished["tokensSeen"] == whole.of("finished")[0]["tokensSeen"]
 
 
-@pytest.mark.long
 def test_a_full_preference_run_is_measured_against_where_it_began(job: Job) -> None:
     rows = make_preference_rows(10)
     wishes: Json = {"method": {"type": "full", "lora": None}, "optimizer": {"learningRate": 1e-3}}
