@@ -137,8 +137,10 @@ class Job:
         return (self.here / "worker.log").read_text(encoding="utf-8", errors="replace")[-4000:]
 
     def lines(self) -> list[Line]:
+        """The whole ones: of a line that is being written, a reader may see a part."""
         path = self.here / "progress.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
 
     def of(self, kind: str) -> list[Line]:
         return [line for line in self.lines() if line["type"] == kind]
