@@ -135,7 +135,7 @@ def test_a_reranker_learns_hard_negatives_too_with_every_weight(tmp_path: Path, 
     job = new_job(tmp_path / "job", cross_encoder)
     spec = encoder_spec(
         job, pairs(720), pairs(24, held_out=True), "ranking",
-        method=FULL, schedule={"epochs": 20, "batchSize": 32}, optimizer={"learningRate": 1e-3},
+        method=FULL, schedule={"epochs": 40, "batchSize": 32}, optimizer={"learningRate": 1e-3},
     )  # fmt: skip
     job.run(spec)
     before, after = judged(job, "baseline"), judged(job, "candidate")
