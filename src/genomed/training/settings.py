@@ -73,7 +73,7 @@ def derive(
     )
     evaluations = schedule.evaluations if eval_rows else 0
     save_at, evaluate_at = spread(schedule.checkpoints, steps), spread(evaluations, steps)
-    trainer = {**_asked(spec, wanted, number, steps), **_on_purpose(hardware), **_kind(spec, wanted)}
+    trainer = {**_asked(spec, wanted, number, steps), **on_purpose(hardware), **OF_LANGUAGE, **_kind(spec, wanted)}
     trainer["max_length"] = length
     on = hardware.device.kind
     told = account(spec, trainer, steps=steps, save_at=save_at, evaluate_at=evaluate_at, device=on)
@@ -111,8 +111,12 @@ def _asked(spec: Specification, wanted: Features, number: Precision, steps: int)
     }
 
 
-def _on_purpose(hardware: Hardware) -> dict[str, object]:
-    """Defaults of the libraries that we do not leave to them."""
+OF_LANGUAGE = {"train_sampling_strategy": "random", "trust_remote_code": False}
+"""Defaults of TRL's trainers that we do not leave to them."""
+
+
+def on_purpose(hardware: Hardware) -> dict[str, object]:
+    """Defaults of the libraries that we do not leave to them, whatever is trained with them."""
     return {
         "use_cpu": hardware.device.kind == "cpu",
         "dataloader_pin_memory": hardware.device.kind == "cuda",
@@ -126,8 +130,6 @@ def _on_purpose(hardware: Hardware) -> dict[str, object]:
         "save_strategy": "no",
         "save_total_limit": None,
         "ignore_data_skip": False,
-        "train_sampling_strategy": "random",
-        "trust_remote_code": False,
         "push_to_hub": False,
     }
 

@@ -12,7 +12,7 @@ from ..failures import unsupported
 from ..hardware import Hardware
 from ..learning_rate import curve, warmup_steps
 from ..optimizations import Features
-from ..settings import RESCUE_S, Precision, Settings, precision, spread, total_steps
+from ..settings import RESCUE_S, Precision, Settings, on_purpose, precision, spread, total_steps
 from ..specification import Embedding, Specification
 
 DONE_ANYWAY = "dynamic_padding"
@@ -43,7 +43,7 @@ def derive(spec: Specification, hardware: Hardware, sizes: Sizes, *, notes: Sequ
     number = precision(spec, hardware)
     evaluations = schedule.evaluations if sizes.eval_rows else 0
     save_at, evaluate_at = spread(schedule.checkpoints, steps), spread(evaluations, steps)
-    trainer = {**_asked(spec, number, steps), **_on_purpose(hardware)}
+    trainer = {**_asked(spec, number, steps), **on_purpose(hardware), "optim": PLAIN.optimizer}
     account = _account(spec, trainer, sizes, steps=steps)
     account += [
         Effective("model.precision", spec.precision, number),
@@ -87,26 +87,6 @@ def _asked(spec: Specification, number: Precision, steps: int) -> dict[str, obje
         "data_seed": spec.seed,
         "bf16": number == "bf16",
         "fp16": number == "fp16",
-    }
-
-
-def _on_purpose(hardware: Hardware) -> dict[str, object]:
-    """Defaults of the library that we do not leave to it."""
-    return {
-        "optim": PLAIN.optimizer,
-        "use_cpu": hardware.device.kind == "cpu",
-        "dataloader_pin_memory": hardware.device.kind == "cuda",
-        "dataloader_num_workers": 0,
-        "report_to": [],
-        "disable_tqdm": True,
-        "logging_strategy": "steps",
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,
-        "eval_strategy": "no",
-        "save_strategy": "no",
-        "save_total_limit": None,
-        "ignore_data_skip": False,
-        "push_to_hub": False,
     }
 
 
