@@ -10,8 +10,8 @@ from hypothesis import settings
 
 from tests.training.forged_worker import forge
 
-# Limits of the slower kinds; everything else has the 20 s of pyproject.toml. A test's own `timeout` mark wins.
-LIMIT_S = {"training": 300, "packaging": 300, "crash": 120, "long": 900}
+# Everything else has the limit of pyproject.toml, beyond the patience of tests/patience.py. A test's own mark wins.
+LONG_LIMIT_S = 900
 
 # The suite shares two cores with the workers it starts, so one slow example is no finding.
 settings.register_profile("house", deadline=None)
@@ -65,9 +65,8 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        limits = [limit for mark, limit in LIMIT_S.items() if item.get_closest_marker(mark)]
-        if limits and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(max(limits)))
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_LIMIT_S))
 
 
 @pytest.fixture(scope="session")

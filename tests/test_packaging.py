@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src" / "genomed"
 DOORS = {"daemon", "adapters", "entities", "commands", "systemd"}
@@ -106,7 +108,7 @@ def test_the_installed_daemon_serves_its_commands_and_stops_when_asked(installed
             )
             assert f"+ExecStart={installed / 'genomed'}" in units
             up.send_signal(signal.SIGTERM)
-            assert up.wait(timeout=30) == 0
+            assert up.wait(timeout=PATIENCE_S) == 0
         assert not place.exists()
 
 
@@ -137,12 +139,12 @@ def running(command: list[str], env: dict[str, str]) -> Iterator[subprocess.Pope
             process.wait()
 
 
-def wait_for(place: Path, process: subprocess.Popen[str], limit_s: float = 60) -> None:
-    end = time.monotonic() + limit_s
+def wait_for(place: Path, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         assert process.poll() is None, f"the daemon ended with {process.returncode} before it answered"
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(os.fspath(place)) == 0:
                 return
         time.sleep(0.05)
-    raise AssertionError(f"no daemon on {place} after {limit_s} s")
+    raise AssertionError(f"no daemon on {place} after {PATIENCE_S} s")

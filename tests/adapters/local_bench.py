@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import msgspec
 from tests.adapters.plain_secrets import PlainSecrets
+from tests.patience import PATIENCE_S
 
 from genomed.adapters import local
 from genomed.adapters.local import worker_process
@@ -181,18 +182,18 @@ def level_that_works(level: Sandbox) -> Choice:
 async def accepted(bench: Bench, submission: Submission) -> None:
     """Submits, and again while an earlier attempt's process is still on its way out."""
     provider = bench.provider()
-    with anyio.fail_after(15):
+    with anyio.fail_after(PATIENCE_S):
         while not isinstance(outcome := await provider.submit(submission), Accepted):
             assert isinstance(outcome, Deferred), outcome
             await anyio.sleep(0.05)
 
 
 async def poll_until(
-    provider: Provider, done: Callable[[Snapshot], bool], *, cursor: str = "", attempt: int = 1, limit_s: float = 15
+    provider: Provider, done: Callable[[Snapshot], bool], *, cursor: str = "", attempt: int = 1
 ) -> list[Snapshot]:
     """Every snapshot up to the first that is `done`."""
     seen: list[Snapshot] = []
-    with anyio.fail_after(limit_s):
+    with anyio.fail_after(PATIENCE_S):
         while not (seen and done(seen[-1])):
             seen.append(await provider.poll("local-x", job_id=JOB, attempt=attempt, cursor=cursor))
             cursor = seen[-1].cursor

@@ -11,6 +11,7 @@ from tests.adapters.plain_secrets import PlainSecrets
 from tests.contract.wishes import configuration
 from tests.emulators.emulator import serving
 from tests.emulators.mistral_emulator import MistralEmulator
+from tests.patience import PATIENCE_S
 
 from genomed.adapters import mistral
 from genomed.adapters.mistral import Mistral
@@ -24,8 +25,6 @@ from genomed.entities.types import JobPhase, JobStatus, RowKind
 JOB = "job-00000000000000000000000001"
 KEY = "env:MISTRAL_API_KEY"
 WANDB_KEY = "w" * 40
-
-LIMIT_S = 10.0
 
 
 class MistralBench:
@@ -118,7 +117,7 @@ class MistralBench:
     async def until(self, theirs: str, *words: str) -> list[Snapshot]:
         """Polls, letting it go on where it waits for that, up to the first of these words."""
         seen: list[Snapshot] = []
-        with anyio.fail_after(LIMIT_S):
+        with anyio.fail_after(PATIENCE_S):
             while not seen or seen[-1].provider_status not in words:
                 seen.append(await self.poll(theirs, seen[-1].cursor if seen else ""))
                 if seen[-1].phase is JobPhase.AWAITING_START and "VALIDATED" not in words:

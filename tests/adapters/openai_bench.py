@@ -12,6 +12,7 @@ from tests.adapters.plain_secrets import PlainSecrets
 from tests.contract.wishes import configuration
 from tests.emulators.emulator import serving
 from tests.emulators.openai_emulator import BASE_MODEL, OpenAIEmulator
+from tests.patience import PATIENCE_S
 
 from genomed.adapters import openai
 from genomed.adapters.openai import OpenAI
@@ -34,7 +35,6 @@ from genomed.entities.types import RowKind
 
 JOB = "job-00000000000000000000000001"
 KEY = "env:OPENAI_API_KEY"
-LIMIT_S = 10.0
 HOUR_US = 3_600_000_000
 
 
@@ -154,7 +154,7 @@ class OpenAIBench:
     async def until(self, theirs: str, *words: str) -> list[Snapshot]:
         """Polls with the stored cursor, up to the first of these words."""
         seen: list[Snapshot] = []
-        with anyio.fail_after(LIMIT_S):
+        with anyio.fail_after(PATIENCE_S):
             while not seen or seen[-1].provider_status not in words:
                 seen.append(await self.poll(theirs, seen[-1].cursor if seen else ""))
         return seen

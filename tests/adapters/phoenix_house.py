@@ -17,6 +17,8 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 
+from tests.patience import PATIENCE_S
+
 NEEDED = ("arize-phoenix", "arize-phoenix-client", "arize-phoenix-otel")
 UP = "Uvicorn running on"
 
@@ -148,20 +150,20 @@ def phoenix_house(folder: Path) -> Iterator[House]:
         draining = Thread(target=_drained, args=(server.stdout,), daemon=True)
         draining.start()
         url = f"http://127.0.0.1:{port}"
-        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as ready:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=PATIENCE_S) as ready:
             assert ready.status == 200
         yield House(url)
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
             try:
-                server.wait(timeout=10)
+                server.wait(timeout=PATIENCE_S)
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
                 server.wait()
         if server.stdout is not None:
             if draining is not None:
-                draining.join(timeout=10)
+                draining.join(timeout=PATIENCE_S)
             server.stdout.close()
 
 

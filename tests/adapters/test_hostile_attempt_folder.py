@@ -8,6 +8,7 @@ import anyio
 import pytest
 from anyio import to_thread
 from tests.adapters.local_bench import FULL_RUN, JOB, STARTED, Bench, accepted, bench_in, exists, poll_until, step_line
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.local import judged_answers, worker_process
 from genomed.entities.errors import MalformedResponse
@@ -16,8 +17,6 @@ from genomed.entities.ports import LayerRequest, Provider, Snapshot
 from genomed.entities.types import JobStatus
 
 CANARY = "canary-of-the-house-19c4"
-HANGS_S = 10.0
-"""A bound, never a measurement: what hangs here hangs for ever."""
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ async def test_odd_files_hold_nobody_up_and_save_no_worker_from_being_cancelled(
     bench.script(STARTED, *steps, ("put", ["ready", "folder", ""]), ("deaf", None), ("sleep", 60))
     await accepted(bench, bench.submission())
     provider = bench.provider()
-    with anyio.fail_after(HANGS_S):
+    with anyio.fail_after(PATIENCE_S):
         await is_there(bench.attempt / "ready")
         await provider.cancel("local-x", job_id=JOB, attempt=1)
         await provider.poll("local-x", job_id=JOB, attempt=1, cursor="")
@@ -89,7 +88,7 @@ async def test_a_worker_that_writes_the_wish_anew_does_not_become_younger(bench:
     await accepted(bench, bench.submission())
     provider = bench.provider()
     await provider.cancel("local-x", job_id=JOB, attempt=1)
-    with anyio.fail_after(HANGS_S):
+    with anyio.fail_after(PATIENCE_S):
         await is_there(bench.attempt / "ready")
         bench.ahead_s = 60
         last = (await poll_until(provider, is_ended))[-1]
@@ -114,7 +113,7 @@ async def published(bench: Bench, provider: Provider) -> None:
     artifact = (await poll_until(provider, lambda one: one.artifact is not None))[-1].artifact
     assert artifact is not None
     request = LayerRequest(layer_id="layer-1", destination=str(bench.root / "layers" / "layer-1"), lineage={})
-    with anyio.fail_after(HANGS_S):
+    with anyio.fail_after(PATIENCE_S):
         await provider.publish(request, artifact=artifact, job_id=JOB, attempt=1)
 
 
@@ -136,6 +135,6 @@ async def test_words_are_erased_whatever_became_of_the_progress_file(bench: Benc
     bench.script(STARTED, ODD[odd]("progress.jsonl"), ("die", 0))
     await accepted(bench, bench.submission())
     await poll_until(bench.provider(), is_ended)
-    with anyio.fail_after(HANGS_S):
+    with anyio.fail_after(PATIENCE_S):
         await to_thread.run_sync(judged_answers.erase, bench.root / "jobs", JOB)
     assert not (bench.attempt / "progress.jsonl").is_symlink()

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.adapters.local_bench import Bench, Step, exists, json_in, names_in
+from tests.patience import PATIENCE_S
 
 from genomed.entities.errand_port import Errand, ErrandLook, ErrandRunner, ExportRequest, RunsErrands
 from genomed.entities.errors import Conflict, MalformedResponse, Unsupported
@@ -20,7 +21,6 @@ FILES = {"model.onnx": b"graph", "tokenizer/vocab.txt": b"words"}
 HASHES = {name: sha256(body).hexdigest() for name, body in FILES.items()}
 DONE: Step = ("done", [{name: body.hex() for name, body in FILES.items()}, {"largestDifference": 1e-6}])
 NOTICE: Step = ("tell", {"type": "notice", "code": "c", "message": "m"})
-WAIT_S = 20.0
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def errand(*script: Step, **more: object) -> Errand:
 
 
 async def look_until(runner: ErrandRunner, *states: str, attempt: int = 1) -> ErrandLook:
-    with anyio.fail_after(WAIT_S):
+    with anyio.fail_after(PATIENCE_S):
         while True:
             look = await runner.look(ID, attempt=attempt)
             if look.state in states:

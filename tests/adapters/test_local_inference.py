@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio import to_thread
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.local import inference_start, memory
 from genomed.adapters.local.inference import InferencePool
@@ -20,7 +21,6 @@ from genomed.entities.errors import Capacity, InvalidRequest, MalformedResponse,
 from genomed.entities.inference_port import Answer, Question
 
 STAND_IN = Path(__file__).with_name("stand_in_inference.py")
-WAIT_S = 20.0
 
 
 class Free:
@@ -89,7 +89,7 @@ async def bench(root: Path, **settings: object) -> AsyncIterator[Bench]:
 
 
 async def appears(path: Path) -> None:
-    with anyio.fail_after(WAIT_S):
+    with anyio.fail_after(PATIENCE_S):
         while not await anyio.Path(path).exists():  # noqa: ASYNC110 - it is another process that makes it
             await anyio.sleep(0.005)
 
@@ -289,7 +289,7 @@ def test_a_worker_ends_with_a_daemon_that_is_killed(tmp_path: Path) -> None:
     other.stdout.close()
     import select
 
-    assert select.select([watched], [], [], WAIT_S)[0], "the worker lives on"
+    assert select.select([watched], [], [], PATIENCE_S)[0], "the worker lives on"
     os.close(watched)
 
 

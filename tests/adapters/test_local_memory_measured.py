@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.training.conftest import PATIENCE_S, WORKER, Job, Json
+from tests.patience import PATIENCE_S
+from tests.training.conftest import WORKER, Job, Json
 from tests.training.encoder_jobs import EMBEDDING, build_encoder, encoder_spec, triplets
 
 from genomed.adapters.local.base_model import read_model
@@ -87,7 +88,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 @pytest.mark.parametrize(
     ("kind", "size", "method", "batch_size", "length"),
     [

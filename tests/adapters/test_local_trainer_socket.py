@@ -16,6 +16,7 @@ from time import monotonic, sleep
 import anyio
 import pytest
 from tests.adapters.local_bench import JOB, Bench, poll_until
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.local.attempt_folder import AttemptFolder, attempt_folder
 from genomed.adapters.local.settings import WORKER, settings_from
@@ -27,7 +28,6 @@ from genomed.entities.ports import Accepted, Deferred
 from genomed.entities.types import TERMINAL, JobStatus
 
 TRAINER = WORKER.with_name("started_by_systemd.py")
-START_S = 30.0
 NOBODY = 65534
 
 needs_systemd = pytest.mark.skipif(
@@ -53,7 +53,7 @@ def trainer(data_dir: Path) -> Iterator[Path]:
             stderr=log,
         )
     try:
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while not path.exists():
             assert monotonic() < deadline, (data_dir / "trainer.log").read_text()
             sleep(0.01)
@@ -97,9 +97,9 @@ async def test_a_real_training_runs_in_a_process_that_the_service_manager_starte
         assert isinstance(again, Accepted)
         assert again.adopted
         later_daemon = bench.provider()
-        seen = await poll_until(later_daemon, lambda each: each.status in TERMINAL, limit_s=120)
+        seen = await poll_until(later_daemon, lambda each: each.status in TERMINAL)
         assert seen[-1].status is JobStatus.SUCCEEDED, (seen[-1], worker.log.read_text())
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while Workers().alive(worker):
             assert monotonic() < deadline, "the worker has told its end and does not end"
             await anyio.sleep(0.05)
@@ -115,7 +115,7 @@ async def test_work_on_a_layer_runs_in_such_a_process_too_and_only_among_errands
         await provider.errands.start(Errand(errand_id="errand-1", kind="merge", options={"odd": 1}))
         pid = json.loads((house / "errands" / "errand-1" / "attempt-1.started.json").read_bytes())["pid"]
         assert _parent(pid) != os.getpid()
-        with anyio.fail_after(START_S):
+        with anyio.fail_after(PATIENCE_S):
             while True:
                 look = await provider.errands.look("errand-1")
                 if look.state != "running":
@@ -149,11 +149,11 @@ def said_to(request: bytes, descriptors: Sequence[int], *, data_dir: str) -> dic
         theirs.close()
         socket.send_fds(ours, [request], descriptors)
         ours.shutdown(socket.SHUT_WR)
-        ours.settimeout(START_S)
+        ours.settimeout(PATIENCE_S)
         said = b""
         while more := ours.recv(65536):
             said += more
-        process.wait(START_S)
+        process.wait(PATIENCE_S)
     answer: dict[str, object] = json.loads(said)
     return answer
 
@@ -216,7 +216,7 @@ def test_another_user_is_refused_whatever_they_ask(house: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=START_S,
+            timeout=PATIENCE_S,
         )
     assert f"uid {NOBODY} is not the daemon's" in done.stdout, done.stderr
 

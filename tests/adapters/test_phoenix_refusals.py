@@ -15,7 +15,6 @@ from genomed.entities.trace import SpanPage, TraceSettings, Window
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.timeout(60),
     pytest.mark.skipif("arize-phoenix-client" in missing(), reason="arize-phoenix-client is not installed"),
 ]
 KEY = "phx-secret-key-123"

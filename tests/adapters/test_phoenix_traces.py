@@ -16,10 +16,10 @@ from anyio import to_thread
 from tests.adapters.phoenix_house import House, load_its_tooling, missing, phoenix_house
 from tests.commands.importing import captured, importing, words
 from tests.daemon.daemon_rig import Json, Rig
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.timeout(180),
     pytest.mark.skipif(bool(missing()), reason=f"not installed: {', '.join(missing())}"),
 ]
 
@@ -62,7 +62,7 @@ async def recorded(house: House, project: str, spans: list[Json]) -> list[str]:
     """Their ids, once the server has them all."""
     before = await to_thread.run_sync(house.seen, project)
     made = await to_thread.run_sync(house.record, project, spans)
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE_S):
         while await to_thread.run_sync(house.seen, project) < before + len(spans):
             await anyio.lowlevel.checkpoint()
     return made

@@ -108,7 +108,7 @@ async def found_by(house: House, **settings: object) -> dict[str, object]:
     with bench_in(house.root, worker=ESCAPING, **settings) as bench:
         (house.root / "model" / "deeds.json").write_text(json.dumps([*house.escapes(), *house.needs()]))
         await accepted(bench, bench.submission())
-        lost = await poll_until(bench.provider(), lambda each: each.worker_lost is not None, limit_s=30)
+        lost = await poll_until(bench.provider(), lambda each: each.worker_lost is not None)
         assert (bench.attempt / "found.json").exists(), lost[-1]
         return json_in(bench.attempt / "found.json")
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from tests.adapters.plain_secrets import PlainSecrets
 from tests.emulators.emulator import Call, serving
 from tests.emulators.together_emulator import MODEL, TogetherEmulator
+from tests.patience import PATIENCE_S
 
 from genomed.adapters import together
 from genomed.conformance.subject import is_over, row_of
@@ -138,7 +139,7 @@ class Bench:
 
     async def ended(self, theirs: str) -> list[Snapshot]:
         seen: list[Snapshot] = []
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE_S):
             while not (seen and is_over(seen[-1])):
                 seen.append(await self.poll(theirs, seen[-1].cursor if seen else ""))
         return seen

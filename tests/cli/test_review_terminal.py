@@ -20,15 +20,13 @@ import anyio.to_thread
 import pytest
 from tests.commands.reviewing import a_batch, item_of, regenerated, states, sum_row
 from tests.daemon.daemon_rig import Rig, listening, running
+from tests.patience import PATIENCE_S
 
 from genomed.cli.face import ALTERNATE, CLEAR, MAIN
 from genomed.entities.review import note_of, read_body
 from genomed.entities.rows import RecordRow
 from genomed.entities.types import ReviewPolicy
 
-pytestmark = pytest.mark.timeout(60)
-
-WAIT_S = 15.0
 R = TypeVar("R")
 
 
@@ -68,7 +66,7 @@ class Sitting:
 
     def until(self, *wanted: str) -> str:
         """The screen as soon as all of it stands there."""
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             screen = self.written.rpartition(CLEAR)[2]
             if all(one in screen for one in wanted):
@@ -82,11 +80,11 @@ class Sitting:
 
     def ended(self) -> int:
         """The exit code; all that was written is read then."""
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while self.process.poll() is None and time.monotonic() < deadline:
             self.read()
         self.read()
-        return self.process.wait(timeout=1)
+        return self.process.wait(timeout=PATIENCE_S)
 
     def is_as_before(self) -> bool:
         left = self.written.rpartition(ALTERNATE)[2]
@@ -343,7 +341,7 @@ async def test_a_window_that_changes_is_filled_again(house: tuple[Rig, str]) -> 
     def steps(sitting: Sitting) -> None:
         assert widest(sitting.until("1/1", "[q]uit")) > 40
         sitting.resize(10, 40)
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while widest(sitting.until("[q]uit")) > 40:  # a screen of the old width may still be on its way
             assert time.monotonic() < deadline, "it was not filled again"
             sitting.read()
@@ -358,7 +356,7 @@ async def piped(socket: str, text: str, *words: str) -> subprocess.CompletedProc
     environment = os.environ | {"GENOMED_SOCKET": socket}
     return await beside(
         lambda: subprocess.run(
-            command, input=text, capture_output=True, text=True, env=environment, check=False, timeout=30
+            command, input=text, capture_output=True, text=True, env=environment, check=False, timeout=PATIENCE_S
         )
     )
 

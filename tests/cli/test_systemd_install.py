@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE_S
 
 from genomed.cli import systemd_install
 from genomed.cli.systemd_install import HIDDEN, quoted
@@ -32,7 +33,7 @@ def genome(*words: str, home: Path, stdin: int = subprocess.DEVNULL) -> subproce
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
 
 

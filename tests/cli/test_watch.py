@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from tests.cli.conftest import Genome
 from tests.client.small_daemon import SmallDaemon
+from tests.patience import PATIENCE_S
 
 from genomed.entities.errors import ErrorBody, ErrorKind, NotFound
 from genomed.entities.events import (
@@ -124,7 +125,6 @@ def test_a_job_that_does_not_exist_is_refused(genome: Genome, daemon: SmallDaemo
     assert genome("job", "watch", JOB).code == 4
 
 
-@pytest.mark.timeout(30)
 def test_on_a_terminal_progress_is_one_line_that_renews_itself_and_events_stand_above(job: SmallDaemon) -> None:
     at_us = 1_790_000_000_000_000
     job.answers["job-metrics"] = lambda params: {
@@ -146,14 +146,13 @@ def test_on_a_terminal_progress_is_one_line_that_renews_itself_and_events_stand_
         job.append(STREAM, JobPaused(attempt=1, step=11), SUCCEEDED)
         rest = read_until(reader, "adopted")
         assert "paused at step 11\r\n" in rest
-        assert watching.wait(timeout=10) == 0
+        assert watching.wait(timeout=PATIENCE_S) == 0
     finally:
         watching.kill()
         watching.wait()
         os.close(reader)
 
 
-@pytest.mark.timeout(30)
 def test_ctrl_c_ends_the_view_says_how_to_look_again_and_asks_nothing_of_the_job(job: SmallDaemon) -> None:
     job.append(STREAM, moved(1))
     watching = subprocess.Popen(
@@ -167,7 +166,7 @@ def test_ctrl_c_ends_the_view_says_how_to_look_again_and_asks_nothing_of_the_job
     assert "step 1/40" in watching.stdout.readline()
     time.sleep(0.3)
     watching.send_signal(signal.SIGINT)
-    _, error = watching.communicate(timeout=10)
+    _, error = watching.communicate(timeout=PATIENCE_S)
     assert watching.returncode == 130
     assert f"genome job watch {JOB}" in error
     assert "Traceback" not in error
@@ -186,13 +185,13 @@ def test_the_tail_shows_the_log_by_pattern_with_its_streams(genome: Genome, job:
     assert tail.stdout is not None
     lines = [tail.stdout.readline() for _ in range(2)]
     tail.send_signal(signal.SIGINT)
-    tail.communicate(timeout=10)
+    tail.communicate(timeout=PATIENCE_S)
     assert tail.returncode == 130
     assert [line.split()[2:4] for line in lines] == [["1", STREAM], ["3", "job/job-2"]]
 
 
-def read_until(reader: int, wanted: str, *, limit_s: float = 15.0) -> str:
-    shown, deadline = "", time.monotonic() + limit_s
+def read_until(reader: int, wanted: str) -> str:
+    shown, deadline = "", time.monotonic() + PATIENCE_S
     while wanted not in shown and time.monotonic() < deadline:
         if select.select([reader], [], [], 0.2)[0]:
             try:
@@ -203,7 +202,6 @@ def read_until(reader: int, wanted: str, *, limit_s: float = 15.0) -> str:
     return shown
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize("line", [("events", "tail"), ("events", "tail", "--after", "0"), ("job", "watch", JOB)])
 def test_where_no_daemon_ever_answered_none_is_waited_for(
     genome: Genome, daemon: SmallDaemon, line: tuple[str, ...]

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.patience import PATIENCE_S
+
 from genomed.cli.failures import Unreachable
 from genomed.cli.transport import Wire
-
-START_LIMIT_S = 20.0
 
 
 class RealDaemon:
@@ -35,7 +35,7 @@ class RealDaemon:
         with self._log.open("ab") as log:
             environment = os.environ | {"GENOMED_BASE_MODEL": "tiny"}
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        deadline = time.monotonic() + START_LIMIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 Wire(self.socket).head()

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 from aiohttp import web
+from tests.patience import PATIENCE_S
 
 from genomed.entities import event_codec
 from genomed.entities.errors import GenomeError, NotFound
@@ -66,7 +67,7 @@ class SmallDaemon:
         self._run(self._append(stream, events))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=PATIENCE_S)
 
     async def _start(self) -> None:
         app = web.Application()

@@ -8,6 +8,7 @@ import anyio
 import pytest
 from anyio import to_thread
 from tests.client.small_daemon import SmallDaemon
+from tests.patience import PATIENCE_S
 
 from genomed.client import Client, Unreachable
 from genomed.client.sync import connect
@@ -166,7 +167,7 @@ async def test_a_feed_from_now_loses_nothing_when_the_daemon_dies_before_its_fir
         await to_thread.run_sync(daemon.stop)
         await to_thread.run_sync(lambda: daemon.append(f"job/{JOB}", JobPaused(attempt=2)))
         await to_thread.run_sync(daemon.start)
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE_S):
             await arrived.wait()
         await feed.aclose()
     assert seen == [2]

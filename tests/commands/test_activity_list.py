@@ -5,7 +5,8 @@ from pathlib import Path
 import anyio
 import anyio.from_thread
 import pytest
-from tests.daemon.daemon_rig import WAIT_S, Json, Rig, chat, listening, write_rows
+from tests.daemon.daemon_rig import Json, Rig, chat, listening, write_rows
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.activities import RunningActivities
 from genomed.daemon.datasets import reading as dataset_reading
@@ -36,7 +37,7 @@ async def test_an_import_can_be_watched_by_another_client_while_it_runs(
 
     async with listening(quiet) as other, anyio.create_task_group() as tasks:
         tasks.start_soon(importing)
-        with anyio.fail_after(WAIT_S):
+        with anyio.fail_after(PATIENCE_S):
             while True:
                 async with other.post("/genome/activity-list", json={}) as answer:
                     activities = (await answer.json())["result"]["activities"]

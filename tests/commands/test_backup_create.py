@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from tests.daemon.daemon_process import daemon_process
 from tests.daemon.daemon_rig import Json, Rig, running
+from tests.patience import PATIENCE_S
 
 from genomed.commands.context import Caller
 from genomed.daemon.keeping import house_backup
@@ -183,6 +184,6 @@ async def test_what_a_running_worker_put_in_a_files_place_is_passed_over(
             yield from found
 
         monkeypatch.setattr(house_backup, "_to_copy", then_exchanged)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             await rig.call("backup-create", {"path": str(tmp_path / "backup")})
     assert not (tmp_path / "backup" / exchanged.relative_to(tmp_path / "d")).exists()

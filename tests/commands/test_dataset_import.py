@@ -8,6 +8,7 @@ import anyio
 import pytest
 from tests.commands.drafting import a_draft
 from tests.daemon.daemon_rig import Json, Rig, chat, write_rows
+from tests.patience import PATIENCE_S
 
 from genomed.entities.draft_events import SegmentAdded
 
@@ -108,7 +109,7 @@ async def test_an_empty_file_is_refused(quiet: Rig, tmp_path: Path, content: byt
 async def test_what_is_no_readable_file_is_refused_at_once(quiet: Rig, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "nowhere", tmp_path, tmp_path / "pipe", Path("/dev/zero"), tmp_path / ("x" * 300)):
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             error = await quiet.refused("dataset-import", {"personaId": "ada", "path": str(path)})
         assert (error.kind, error.field) == ("not_found", "path")
     assert nothing_frozen(quiet)

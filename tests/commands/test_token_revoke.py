@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.commands.test_token_create import SAID, post
 from tests.daemon.daemon_rig import listening, running
+from tests.patience import PATIENCE_S
 
 from genomed.entities.errors import ErrorKind
 
@@ -33,11 +34,11 @@ async def test_an_open_stream_ends_and_an_open_bus_answers_nothing_more(tmp_path
             client.ws_connect("/bus", headers=headers) as bus,
         ):
             await bus.send_json(call)
-            assert "result" in await bus.receive_json(timeout=15)
+            assert "result" in await bus.receive_json(timeout=PATIENCE_S)
             await stream.content.readuntil(b"event: interaction.captured")
             await rig.call("token-revoke", {"tokenId": made["tokenId"]})
             await bus.send_json(call | {"id": 2})
-            assert (await bus.receive_json(timeout=15))["error"]["data"]["kind"] == "forbidden"
+            assert (await bus.receive_json(timeout=PATIENCE_S))["error"]["data"]["kind"] == "forbidden"
             await rig.call("capture-interaction", SAID | {"input": "said afterwards"})
             body = await stream.read()
     assert b"event: interaction.captured" not in body
@@ -48,6 +49,6 @@ async def test_an_open_bus_subscription_ends_with_its_connection(tmp_path: Path)
         made = await rig.call("token-create", {"personaIds": ["ada"]})
         async with client.ws_connect("/bus", headers={"Authorization": f"Bearer {made['token']}"}) as bus:
             await bus.send_json({"jsonrpc": "2.0", "id": 1, "method": "genome/subscribe", "params": {}})
-            await bus.receive_json(timeout=15)
+            await bus.receive_json(timeout=PATIENCE_S)
             await rig.call("token-revoke", {"tokenId": made["tokenId"]})
-            assert (await bus.receive(timeout=15)).type.name in ("CLOSE", "CLOSED", "CLOSING")
+            assert (await bus.receive(timeout=PATIENCE_S)).type.name in ("CLOSE", "CLOSED", "CLOSING")

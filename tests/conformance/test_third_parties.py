@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.patience import PATIENCE_S
 
 PROJECT = """
 import time
@@ -71,17 +71,15 @@ def run(folder: Path, *, broken: bool) -> subprocess.CompletedProcess[str]:
     (folder / "test_acme.py").write_text(f"BROKEN = {broken}\n{PROJECT}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-p", "no:phoenix", "-p", "no:schemathesis", "--rootdir", str(folder), "."]  # whole servers of others
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
-@pytest.mark.timeout(120)
 def test_the_laws_run_over_an_adapter_of_somebody_else(tmp_path: Path) -> None:
     done = run(tmp_path, broken=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed" in done.stdout
 
 
-@pytest.mark.timeout(120)
 def test_a_law_that_is_broken_there_tells_what_was_wrong(tmp_path: Path) -> None:
     done = run(tmp_path, broken=True)
     assert done.returncode == 1, done.stdout + done.stderr

@@ -17,11 +17,9 @@ from time import monotonic, sleep
 import msgspec
 from tests.crash.kill_world import Around
 from tests.daemon.daemon_process import Json
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.failpoints import TRACE_VARIABLE, VARIABLE
-
-WAIT_S = 120.0
-"""A bound on a busy machine, never a measurement."""
 
 AT_RANDOM = "at random"
 LONGEST_LIFE_S = 2.0
@@ -130,7 +128,7 @@ class Harness:
             return dict(answer["result"])
 
     def until(self, look: Callable[[], bool], what: str) -> None:
-        deadline = monotonic() + WAIT_S
+        deadline = monotonic() + PATIENCE_S
         while not look():
             assert monotonic() < deadline, f"{what} did not come\n{self.log()}"
             sleep(0.01)
@@ -163,7 +161,7 @@ class Harness:
     def _death(self, error: Exception) -> Died:
         """Only a kill ends it: anything else is a finding."""
         try:
-            code = self._process().wait(timeout=WAIT_S)
+            code = self._process().wait(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"no answer ({error!r}), and it lives\n{self.log()}") from error
         assert code == -signal.SIGKILL, f"it ended by itself with {code}\n{self.log()}"
@@ -184,7 +182,7 @@ class Harness:
         if self._timer is not None:
             self._timer.cancel()
         if self.around.daemon.process is not None:
-            self._process().wait(timeout=WAIT_S)
+            self._process().wait(timeout=PATIENCE_S)
             if self.armed is not None:
                 self.killed[self.armed.point] += 1
                 self.history.append(self.armed.point)
@@ -206,7 +204,7 @@ class Harness:
         self._ready(process)
 
     def _ready(self, process: "subprocess.Popen[bytes]") -> None:
-        deadline = monotonic() + WAIT_S
+        deadline = monotonic() + PATIENCE_S
         while True:
             try:
                 self.around.daemon.health()

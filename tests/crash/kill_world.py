@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.crash.cloud_worlds import World, world
 from tests.crash.test_kill_in_a_recipe import plug_in
-from tests.daemon.daemon_process import START_S, DaemonProcess, toml
+from tests.daemon.daemon_process import DaemonProcess, toml
 from tests.daemon.recipe_rig import doubles
 from tests.emulators.llm_server import LLMServer, llm_server
+from tests.patience import PATIENCE_S
 
 from genomed.client import Client
 
@@ -71,7 +72,7 @@ def around(cloud: str) -> Iterator[Around]:
             daemon.kill()
             following.cancel()
             with suppress(CancelledError):
-                following.result(START_S)
+                following.result(PATIENCE_S)
 
 
 def _settings(cloud: World, model: LLMServer) -> dict[str, object]:

@@ -9,8 +9,9 @@ from time import monotonic, sleep
 
 import msgspec
 import pytest
-from tests.daemon.daemon_process import START_S, DaemonProcess, Json, daemon_process
+from tests.daemon.daemon_process import DaemonProcess, Json, daemon_process
 from tests.daemon.daemon_rig import chat, write_rows
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.simulated.remote import RemoteJob
 from genomed.entities.ids import submission_key
@@ -63,7 +64,7 @@ class Life:
 
     def wait_for(self, position: int) -> int:
         """The head of the log once it is there, or once the job has ended with fewer events than the first one had."""
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         began = False
         while (head := self.daemon.position()) < position:
             [bucket] = self.daemon.call("bucket-status", {"bucketId": self.bucket_id})["buckets"]
@@ -74,7 +75,7 @@ class Life:
         return head
 
     def next_job(self) -> str:
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while True:
             [bucket] = self.daemon.call("bucket-status", {"bucketId": self.bucket_id})["buckets"]
             if bucket["lastJobId"] not in (None, *self.jobs):
@@ -202,7 +203,7 @@ def test_a_training_that_ended_while_the_daemon_was_down_is_found_and_finished_o
         for _ in range(EXAMPLES):
             one.capture()
         job_id = one.next_job()
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while daemon.call("job-status", {"jobId": job_id})["status"] != "running":
             assert monotonic() < deadline
         assert daemon.stop() == 0

@@ -14,9 +14,10 @@ from time import monotonic, sleep
 
 import pytest
 from anyio.from_thread import start_blocking_portal
-from tests.daemon.daemon_process import START_S, DaemonProcess, Json, daemon_process
+from tests.daemon.daemon_process import DaemonProcess, Json, daemon_process
 from tests.daemon.recipe_rig import doubles
 from tests.emulators.llm_server import LLMServer, llm_server
+from tests.patience import PATIENCE_S
 from tests.recipes import small_recipe
 
 from genomed.daemon.journal.database import DATABASE_FILE
@@ -60,7 +61,7 @@ def status(daemon: DaemonProcess, run_id: str) -> Json:
 
 def when(daemon: DaemonProcess, run_id: str, rows: int) -> Json:
     """The run once it has so many rows, or has ended."""
-    deadline = monotonic() + START_S
+    deadline = monotonic() + PATIENCE_S
     while True:
         run = status(daemon, run_id)
         if run["rows"] >= rows or run["endedUs"] is not None:
@@ -70,7 +71,7 @@ def when(daemon: DaemonProcess, run_id: str, rows: int) -> Json:
 
 
 def ended(daemon: DaemonProcess, run_id: str) -> Json:
-    deadline = monotonic() + START_S
+    deadline = monotonic() + PATIENCE_S
     while (run := status(daemon, run_id))["endedUs"] is None:
         assert monotonic() < deadline, (run, daemon.log.read_text()[-3000:])
         sleep(0.01)
@@ -125,7 +126,7 @@ def test_killed_while_every_answer_is_withheld_it_asks_them_again_and_only_them(
     with world(tmp_path) as (daemon, server):
         server.hold()
         run_id = daemon.call("recipe-run", WISH | {"wanted": 8})["runId"]
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while len(server.asked) < 4:
             assert monotonic() < deadline
             sleep(0.005)

@@ -13,9 +13,10 @@ from time import monotonic, sleep
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.crash.cloud_worlds import ROWS, World, world
-from tests.daemon.daemon_process import START_S, DaemonProcess, Json, daemon_process, toml
+from tests.daemon.daemon_process import DaemonProcess, Json, daemon_process, toml
 from tests.daemon.daemon_rig import chat, write_rows
 from tests.emulators.emulator import Call
+from tests.patience import PATIENCE_S
 
 from genomed.client import Client
 from genomed.entities.event_codec import type_of
@@ -86,7 +87,7 @@ class Life:
             self.reaper.wait_for(at)
             with suppress(OSError, HTTPException):  # it may die over its answer
                 self._create(wish)
-            assert self.reaper.struck.wait(START_S), f"nobody came to {at}"
+            assert self.reaper.struck.wait(PATIENCE_S), f"nobody came to {at}"
             self.daemon.kill()
             self.daemon.start()
             self.jobs.append(self._create(wish))  # once more, as an agent does that is not sure
@@ -109,7 +110,7 @@ class Life:
 
     def _ended(self, job_id: str) -> Json:
         """Where nobody can look up what became of a create call, a person does."""
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while True:
             job: Json = self.daemon.call("job-status", {"jobId": job_id})["job"]
             if job["finishedUs"]:
@@ -140,7 +141,7 @@ class Life:
         assert self.daemon.call("overview")["totals"]["jobsByStatus"] == {"succeeded": len(self.jobs)}
         accepted = {submission_key(job_id, 1): 1 for job_id in self.jobs}
         assert dict(self.there.emulator.accepted) == accepted
-        head, deadline = self.daemon.position(), monotonic() + START_S
+        head, deadline = self.daemon.position(), monotonic() + PATIENCE_S
         while not self.seen or self.seen[-1][0] < head:
             assert monotonic() < deadline, "the subscriber lags"
             sleep(0.01)
@@ -166,7 +167,7 @@ def followed(portal: BlockingPortal, life: Life) -> Iterator[None]:
     finally:
         following.cancel()
         with suppress(CancelledError):
-            following.result(START_S)
+            following.result(PATIENCE_S)
 
 
 @pytest.mark.parametrize("name", sorted(OWN_REQUESTS))

@@ -117,7 +117,6 @@ def test_nobody_runs_the_suite_with_failpoints_by_mistake() -> None:
     assert not {VARIABLE, TRACE_VARIABLE} & os.environ.keys()
 
 
-@pytest.mark.timeout(300)  # some thirty starts of a daemon
 def test_killed_at_failpoints_of_every_kind_nothing_is_lost_and_nothing_is_done_twice() -> None:
     plan = deque(Target(point=point, scene="captures") for point in AIMS)
     plan += [Target(point=point, scene=scene) for scene, points in ON_THE_WAY.items() for point in points]

@@ -15,11 +15,10 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from tests.patience import PATIENCE_S
 
 Json = dict[str, Any]
 
-START_S = 30.0
-"""A bound on waiting for a start on a busy machine, never a measurement."""
 
 CONFIGURATION = """
 [courier.poll_s]
@@ -32,12 +31,12 @@ base_model = "tiny"
 
 class UnixConnection(HTTPConnection):
     def __init__(self, path: Path) -> None:
-        super().__init__("daemon", timeout=60)
+        super().__init__("daemon", timeout=PATIENCE_S)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket(AF_UNIX, SOCK_STREAM)
-        self.sock.settimeout(60)
+        self.sock.settimeout(PATIENCE_S)
         self.sock.connect(str(self._path))
 
 
@@ -72,7 +71,7 @@ class DaemonProcess:
 
     def start(self) -> None:
         process = self.spawn()
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while True:
             try:
                 self.health()
@@ -93,7 +92,7 @@ class DaemonProcess:
         """Asked to stop; the exit code."""
         assert self.process is not None
         self.process.send_signal(with_signal)
-        code = self.process.wait(timeout=START_S)
+        code = self.process.wait(timeout=PATIENCE_S)
         self.process = None
         return code
 
@@ -130,7 +129,7 @@ class DaemonProcess:
         return dict(answer["result"])
 
     def wait_for_end(self, job_id: str) -> Json:
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while True:
             job: Json = self.call("job-status", {"jobId": job_id})["job"]
             if job["status"] in ("succeeded", "failed", "cancelled"):

@@ -15,6 +15,7 @@ import aiohttp
 import anyio
 import msgspec
 from aiohttp import web
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.simulated.remote import RemoteJob
 from genomed.commands.context import Caller
@@ -35,9 +36,6 @@ from genomed.entities.ids import submission_key
 from genomed.entities.job import Job
 from genomed.entities.recipe_shelf import RecipeShelf
 from genomed.entities.types import Role
-
-WAIT_S = 15.0
-"""A bound, never a measurement: two cores are shared with the rest of the suite."""
 
 ADMIN = Caller(actor="uid:1000", role=Role.ADMIN)
 Json = dict[str, Any]
@@ -74,21 +72,22 @@ class Rig:
         return result
 
     async def refused(self, name: str, params: object = None, *, caller: Caller = ADMIN) -> ErrorBody:
-        """The error of a command that must be refused and must leave the log as it was, but for the refusal itself."""
+        """The error of a command that must be refused and must write nothing, but for the refusal itself.
+
+        What others write meanwhile, a courier that brings a job to its provider say, is their own affair.
+        """
         before = self.journal.head()
         reply = await self.execute(name, params, caller=caller)
         assert isinstance(reply.error, ErrorBody), reply.result
-        written = await self.journal.read_all(after=before.position)
+        written = [one for one in await self.journal.read_all(after=before.position) if one.actor == caller.actor]
         if reply.error.kind is ErrorKind.FORBIDDEN:
             written = [one for one in written if one.type != "access.refused"]
-        else:
-            assert reply.head == before
         assert written == [], "a refused command wrote something"
         return reply.error
 
     async def until(self, wanted: Callable[[], Awaitable[bool]], what: str = "the condition") -> None:
         """Looks again after every event; the bound is generous."""
-        with anyio.move_on_after(WAIT_S):
+        with anyio.move_on_after(PATIENCE_S):
             while True:
                 position = self.journal.head().position
                 if await wanted():

@@ -11,8 +11,7 @@ from typing import Literal
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-
-WAIT_S = 20.0
+from tests.patience import PATIENCE_S
 
 
 class Collector:
@@ -36,13 +35,13 @@ class Collector:
     def wait_for(self, *names: str) -> list[Span]:
         """The spans of these names, once there is one of each."""
         with self._changed:
-            found = self._changed.wait_for(lambda: {*names} <= {span.name for span in self.spans}, WAIT_S)
+            found = self._changed.wait_for(lambda: {*names} <= {span.name for span in self.spans}, PATIENCE_S)
             assert found, [span.name for span in self.spans]
             return [span for span in self.spans if span.name in names]
 
     def wait_for_a_request(self) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: self.requests > 0, WAIT_S)
+            assert self._changed.wait_for(lambda: self.requests > 0, PATIENCE_S)
 
 
 @contextmanager
@@ -55,7 +54,7 @@ def collecting(behaviour: Literal["sound", "hanging", "broken"] = "sound") -> It
             assert self.path == "/v1/traces"
             collector.took(body)
             if collector.behaviour == "hanging":
-                collector.ended.wait(WAIT_S)
+                collector.ended.wait(PATIENCE_S)
             self.send_response(500 if collector.behaviour == "broken" else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()

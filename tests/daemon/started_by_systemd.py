@@ -15,7 +15,8 @@ from pathlib import Path
 from time import monotonic
 from types import MappingProxyType
 
-from tests.daemon.daemon_process import CONFIGURATION, START_S, DaemonProcess
+from tests.daemon.daemon_process import CONFIGURATION, DaemonProcess
+from tests.patience import PATIENCE_S
 
 AS_DESCRIPTOR_3 = 'exec 3<&"$HELD"; unset HELD; export LISTEN_PID=$$; exec "$@"'
 """bash: `$$` is the process id that the daemon will have, since it takes this shell's place."""
@@ -30,7 +31,7 @@ class Ear:
         self._socket.bind(str(path))
         self.heard: list[dict[str, str]] = []
 
-    def next(self, limit_s: float = START_S) -> dict[str, str]:
+    def next(self, limit_s: float = PATIENCE_S) -> dict[str, str]:
         """The next message, its lines by their names. Raises TimeoutError."""
         self._socket.settimeout(limit_s)
         lines = [line.partition("=") for line in self._socket.recv(65536).decode().splitlines()]
@@ -40,7 +41,7 @@ class Ear:
 
     def until(self, name: str, value: str = "1") -> dict[str, str]:
         """The first message from now on that says so."""
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while monotonic() < deadline:
             message = self.next()
             if message.get(name) == value:

@@ -14,9 +14,10 @@ from time import monotonic, sleep
 
 import msgspec
 import pytest
-from tests.daemon.daemon_process import START_S, UnixConnection
+from tests.daemon.daemon_process import UnixConnection
 from tests.daemon.started_by_systemd import ear, held_daemon
 from tests.fault_record import record_fault
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.configuration.settings import load_settings
 from genomed.daemon.doors.activation import activated
@@ -84,7 +85,7 @@ def test_who_connects_while_no_daemon_runs_or_after_it_was_killed_is_answered_by
 def test_a_socket_under_a_wrong_name_is_refused_with_what_the_unit_should_say(name: str, said: str) -> None:
     with held_daemon() as daemon:
         daemon.listen_names = name
-        assert daemon.spawn().wait(timeout=START_S) == 2
+        assert daemon.spawn().wait(timeout=PATIENCE_S) == 2
         text = daemon.log.read_text()
         assert said in text
         assert "FileDescriptorName=api" in text
@@ -150,7 +151,7 @@ def test_systemds_own_tool_starts_the_daemon_at_the_first_connection_and_hears_i
                 stderr=log,
             )
         try:
-            deadline = monotonic() + START_S
+            deadline = monotonic() + PATIENCE_S
             while not path.exists():
                 assert monotonic() < deadline, Path(folder, "log").read_text()
                 sleep(0.01)
@@ -159,7 +160,7 @@ def test_systemds_own_tool_starts_the_daemon_at_the_first_connection_and_hears_i
                 listening.until(word)
             tool.send_signal(signal.SIGTERM)
             listening.until("STOPPING")
-            assert tool.wait(timeout=START_S) == 0
+            assert tool.wait(timeout=PATIENCE_S) == 0
             assert path.exists()
         finally:
             tool.kill()

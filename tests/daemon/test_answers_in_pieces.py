@@ -10,8 +10,7 @@ from aiohttp import ClientSession
 from tests.commands.answering import answering
 from tests.daemon.daemon_rig import Json, Rig, listening
 from tests.daemon.test_bus_door import envelope, heard
-
-WAIT_S = 20.0
+from tests.patience import PATIENCE_S
 
 
 @asynccontextmanager
@@ -22,7 +21,7 @@ async def house(root: Path) -> AsyncIterator[tuple[Rig, ClientSession, Json]]:
 
 
 async def appears(path: Path) -> None:
-    with anyio.fail_after(WAIT_S):
+    with anyio.fail_after(PATIENCE_S):
         while not await anyio.Path(path).exists():  # noqa: ASYNC110 - it is another process that makes it
             await anyio.sleep(0.005)
 

@@ -13,12 +13,12 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.daemon.daemon_rig import Json, Rig, listening, running
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.doors.bus_messages import RPC_CODES, command_of, read_frame
 from genomed.entities.errors import ErrorKind
 
 SAID: Json = {"personaId": "ada", "domain": "sums", "input": "1+1", "output": "2"}
-LIMIT_S = 15.0
 
 
 @asynccontextmanager
@@ -28,7 +28,7 @@ async def bus_of(tmp_path: Path, given: Json | None = None) -> AsyncIterator[tup
 
 
 async def heard(bus: ClientWebSocketResponse) -> Json:
-    message: Json = msgspec.json.decode(await bus.receive_str(timeout=LIMIT_S))
+    message: Json = msgspec.json.decode(await bus.receive_str(timeout=PATIENCE_S))
     return message
 
 
@@ -116,7 +116,7 @@ async def test_a_batch_is_answered_as_one_array_without_its_notifications(tmp_pa
     async with bus_of(tmp_path) as (rig, bus):
         call = {"jsonrpc": "2.0", "method": "genome/capture-interaction", "params": SAID}
         await bus.send_json([call | {"id": "a"}, call, 5, call | {"id": 2, "method": "genome/none"}])
-        answers = msgspec.json.decode(await bus.receive_str(timeout=LIMIT_S))
+        answers = msgspec.json.decode(await bus.receive_str(timeout=PATIENCE_S))
         assert [one["id"] for one in answers] == ["a", None, 2]
         assert ["result" in one for one in answers] == [True, False, False]
         assert (await rig.bucket())["counts"]["usable"] == 2
@@ -270,7 +270,7 @@ async def test_any_frames_get_at_most_one_answer_each_and_the_connection_lives(t
             await bus.send_bytes(frame)
             await bus.send_json({"jsonrpc": "2.0", "id": f"mark-{n}", "method": "genome/nothing"})
             while True:
-                message = await bus.receive(timeout=LIMIT_S)
+                message = await bus.receive(timeout=PATIENCE_S)
                 assert message.type in (WSMsgType.TEXT, WSMsgType.BINARY), (frame, message)
                 answer = msgspec.json.decode(message.data)
                 if isinstance(answer, dict) and answer.get("id") == f"mark-{n}":
@@ -285,7 +285,7 @@ async def test_a_frame_beyond_the_limit_closes_only_its_own_connection(tmp_path:
     async with running(tmp_path / "d", given=small) as rig, listening(rig) as client:
         async with client.ws_connect("/bus") as bus:
             await bus.send_str("x" * 5000)
-            assert (await bus.receive(timeout=LIMIT_S)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR)
+            assert (await bus.receive(timeout=PATIENCE_S)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR)
         async with client.ws_connect("/bus") as bus:
             assert "result" in await asked(bus, "genome/overview")
 
@@ -298,6 +298,6 @@ async def test_clients_that_vanish_leave_nothing_running(tmp_path: Path) -> None
             assert bus._response.connection is not None
             bus._response.close()  # the connection is cut, without a closing frame
         await rig.captures(3)
-        with anyio.fail_after(LIMIT_S):
+        with anyio.fail_after(PATIENCE_S):
             async with client.ws_connect("/bus") as bus:
                 assert "result" in await asked(bus, "genome/overview")

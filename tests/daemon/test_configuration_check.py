@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.configuration.check import provider_problems
 from genomed.daemon.configuration.settings import load
@@ -19,7 +20,7 @@ def checked(folder: Path, text: str, **variables: str) -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         env=os.environ | variables,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from tests.crash.cloud_worlds import world
 from tests.daemon.cloud_rig import EVERY_CLOUD, settings
 from tests.daemon.daemon_rig import running
@@ -11,7 +10,6 @@ from genomed.entities.events import JobFailed
 from genomed.entities.types import JobStatus
 
 
-@pytest.mark.timeout(60)
 @EVERY_CLOUD
 async def test_a_job_whose_consent_was_withdrawn_before_it_sent_its_rows_sends_none(name: str, tmp_path: Path) -> None:
     async with world(name) as there:

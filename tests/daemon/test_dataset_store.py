@@ -11,6 +11,7 @@ import anyio.from_thread
 import pytest
 from tests.daemon.daemon_rig import chat, write_rows
 from tests.daemon.dataset_bench import folders, freezing, frozen, lesson, lines, prose
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.datasets import files as dataset_files
 from genomed.daemon.datasets.store import DatasetStore
@@ -35,7 +36,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 def peak_kib(source: Path, sets: Path) -> int:
     command = [sys.executable, "-c", PEAK_OF_AN_IMPORT, str(source), str(sets)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout)
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout)
 
 
 async def test_equal_rows_in_the_same_order_have_one_name_and_other_rows_another(tmp_path: Path) -> None:
@@ -129,7 +130,6 @@ async def test_work_that_nobody_waits_for_any_more_ends_and_leaves_nothing_behin
     assert folders(tmp_path / "d") == set()
 
 
-@pytest.mark.timeout(100)
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
     """Eight times the rows; what would be kept of each in Python takes more than the 200 bytes that are allowed."""
     few, many = 4000, 32_000
@@ -143,7 +143,6 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
     assert (peaks[1] - peaks[0]) * 1024 < (many - few) * 200
 
 
-@pytest.mark.timeout(100)
 def test_memory_does_not_grow_with_the_length_of_rows(tmp_path: Path) -> None:
     short, long = [
         write_rows(tmp_path / f"{size}.jsonl", [chat(f"{n} {prose(n, 9)}", "x" * size) for n in range(600)])

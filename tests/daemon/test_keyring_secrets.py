@@ -12,6 +12,7 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import KeyringLocked
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.errors import MissingCredentials
@@ -150,7 +151,7 @@ anyio.run(main)
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert told.stdout.startswith(

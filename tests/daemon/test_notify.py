@@ -10,9 +10,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.daemon.daemon_process import START_S, daemon_process
+from tests.daemon.daemon_process import daemon_process
 from tests.daemon.daemon_rig import running
 from tests.daemon.started_by_systemd import Ear, ear, held_daemon
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.observation.notify import Notifier, extend_start, keep_status, notifier, status_text
 
@@ -89,7 +90,7 @@ def test_an_abstract_address_is_understood_and_no_line_of_a_status_can_pass_for_
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as abstract:
         name = f"genomed-test-{os.getpid()}"
         abstract.bind(f"\0{name}")
-        abstract.settimeout(START_S)
+        abstract.settimeout(PATIENCE_S)
         one = notifier({"NOTIFY_SOCKET": f"@{name}"}, pid=os.getpid())
         one.status("fine\nREADY=1")
         assert abstract.recv(4096) == b"STATUS=fine READY=1"
@@ -130,7 +131,7 @@ def test_systemds_own_notifier_and_ours_say_the_same_bytes() -> None:
         pytest.skip("systemd-notify is not here")
     with ear() as listening:
         command = [str(tool), "--no-block", "--ready", "--status=doors are open", f"--pid={os.getpid()}"]
-        subprocess.run(command, env={"NOTIFY_SOCKET": str(listening.path)}, check=True, timeout=START_S)
+        subprocess.run(command, env={"NOTIFY_SOCKET": str(listening.path)}, check=True, timeout=PATIENCE_S)
         theirs = listening.next()
         one = told(listening)
         one.ready("doors are open")

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.commands.served import served, serving
 from tests.daemon.daemon_rig import Json, Rig, chat, listening, running, write_rows
+from tests.patience import PATIENCE_S
 
 from genomed import commands
 from genomed.commands.context import Caller
@@ -233,7 +234,7 @@ async def test_streams_show_a_bound_caller_its_own_personas_events_and_all_of_th
             owners, seen = Owners(rig.journal), 0
             expected = [one for one in await rig.journal.read_all() if await owners.sees(ADA.personas, one.stream)]
             while seen < len(expected):
-                message = await bus.receive(timeout=15)
+                message = await bus.receive(timeout=PATIENCE_S)
                 assert message.type is WSMsgType.TEXT
                 assert CANARY not in message.data
                 assert "of eve" not in message.data

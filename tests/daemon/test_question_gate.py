@@ -2,6 +2,7 @@
 
 import anyio
 import anyio.lowlevel
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.courier.question_gate import QuestionGate
 
@@ -27,7 +28,7 @@ async def test_no_more_questions_than_allowed_are_under_way() -> None:
 async def test_providers_do_not_wait_for_each_other() -> None:
     gate = QuestionGate(at_once=lambda: 1, now_us=lambda: 0)
     async with gate.turn("slow"):
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE_S):
             async with gate.turn("other"):
                 pass
 
@@ -41,7 +42,7 @@ async def test_a_wish_to_be_left_alone_holds_for_all_jobs_of_the_provider_and_is
         async with gate.turn("cloud"):
             pass
     assert waited.cancelled_caught
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE_S):
         async with gate.turn("other"):
             pass
         now = 3600 * 1_000_000

@@ -7,8 +7,9 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from tests.daemon.daemon_process import CONFIGURATION, START_S, DaemonProcess, Json, daemon_process
+from tests.daemon.daemon_process import CONFIGURATION, DaemonProcess, Json, daemon_process
 from tests.daemon.started_by_systemd import Ear, ear
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.crash]
 
@@ -35,7 +36,7 @@ def reloaded(daemon: DaemonProcess, text: str) -> Json:
     (daemon.folder / "config.toml").write_text(text)
     assert daemon.process is not None
     os.kill(daemon.process.pid, signal.SIGHUP)
-    deadline = monotonic() + START_S
+    deadline = monotonic() + PATIENCE_S
     while len(told := configurations(daemon)) == before:
         assert monotonic() < deadline, daemon.log.read_text()[-3000:]
         sleep(0.02)
@@ -122,7 +123,7 @@ def test_a_reload_that_changes_nothing_is_no_event(daemon: DaemonProcess) -> Non
     before = len(configurations(daemon))
     assert daemon.process is not None
     os.kill(daemon.process.pid, signal.SIGHUP)
-    deadline = monotonic() + START_S
+    deadline = monotonic() + PATIENCE_S
     while "changed: nothing" not in daemon.log.read_text():
         assert monotonic() < deadline
         sleep(0.02)

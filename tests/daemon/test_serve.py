@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.doors.unix_socket import bound_socket
 from genomed.entities.errors import Conflict
@@ -42,7 +43,9 @@ def test_a_second_daemon_on_the_folder_is_refused_with_a_sentence_and_the_first_
     before = daemon.health()
     second = [sys.executable, "-m", "genomed.daemon", "--data-dir", str(daemon.data)]
     for own in (str(daemon.socket), str(daemon.folder / "other")):
-        done = subprocess.run([*second, "--socket", own], capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            [*second, "--socket", own], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
         assert done.returncode == 2
         assert f"pid {before['pid']}" in done.stderr
         assert "what to do:" in done.stderr
@@ -54,7 +57,7 @@ def test_a_second_daemon_on_the_folder_is_refused_with_a_sentence_and_the_first_
 def test_a_second_daemon_with_its_own_folder_cannot_take_a_socket_that_answers(daemon: DaemonProcess) -> None:
     second = [sys.executable, "-m", "genomed.daemon", "--data-dir", str(daemon.folder / "data2")]
     done = subprocess.run(
-        [*second, "--socket", str(daemon.socket)], capture_output=True, text=True, check=False, timeout=60
+        [*second, "--socket", str(daemon.socket)], capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
     assert (done.returncode, "answers on" in done.stderr) == (2, True)
     assert daemon.health()["ok"] is True
@@ -109,7 +112,7 @@ def test_a_bad_configuration_is_refused_with_every_problem_before_anything_is_ma
         config.write_text('surprise = 1\n[limits]\nbody_bytes = 5\n[access.roles]\n1000 = "king"\n')
         command = [sys.executable, "-m", "genomed.daemon", "--data-dir", f"{folder}/d", "--socket", f"{folder}/s"]
         done = subprocess.run(
-            [*command, "--config", str(config)], capture_output=True, text=True, check=False, timeout=60
+            [*command, "--config", str(config)], capture_output=True, text=True, check=False, timeout=PATIENCE_S
         )
         assert done.returncode == 2
         assert all(name in done.stderr for name in ("surprise", "limits.body_bytes", "access.roles.1000"))
@@ -172,7 +175,7 @@ def as_user(uid: int, daemon: DaemonProcess, command: str) -> tuple[int, dict[st
         [sys.executable, "-I", "-c", AS_ANOTHER, str(uid), str(daemon.socket), command],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         cwd="/",
     )
     head, _, body = done.stdout.partition(b"\r\n\r\n")

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import ClientSession, WSServerHandshakeError, web
 from tests.daemon.daemon_process import daemon_process
 from tests.daemon.daemon_rig import Json, Rig, running
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.configuration.sections import Access, TcpAccess
 from genomed.daemon.doors.application import doors
@@ -98,7 +99,7 @@ async def raw_status(port: int, *lines: str) -> int:
     """Of the first answer to exactly these lines; 0 where the connection ends without one."""
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:
         await stream.send("".join(f"{line}\r\n" for line in (*lines, "", "")).encode())
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE_S):
             try:
                 answer = await stream.receive()
             except anyio.EndOfStream:
@@ -153,7 +154,7 @@ async def test_pages_that_were_not_named_may_not_call_nor_open_a_bus(tmp_path: P
         assert refused.value.status == 401
         async with client.ws_connect("/bus", headers=shown(token, Origin=DESK)) as bus:
             await bus.send_json({"jsonrpc": "2.0", "id": 1, "method": "genome/overview"})
-            assert "result" in await bus.receive_json(timeout=15)
+            assert "result" in await bus.receive_json(timeout=PATIENCE_S)
 
 
 async def test_a_preflight_invites_nobody(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.commands.local_layers import working
 from tests.daemon.daemon_rig import Json, Rig
 from tests.emulators.hub_server import TOKEN, HubServer, hub_server
 from tests.emulators.wandb_server import KEY, WandbServer, wandb_server
+from tests.patience import PATIENCE_S
 from tests.training.vector_task import BASE_MODEL, make_vector_rows
 
 from genomed.adapters._durable_files import write_atomically
@@ -19,7 +20,6 @@ from genomed.entities.errand_record import ErrandRecord
 from genomed.entities.job import Job
 
 T = TypeVar("T")
-PATIENCE_S = 90.0
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from time import monotonic, sleep
 
 import anyio
 import pytest
-from tests.daemon.daemon_process import START_S
 from tests.daemon.started_by_systemd import Ear, ear, held_daemon
 from tests.fault_record import record_fault
 from tests.faults.vfs import watched as disk_watched
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.assembly import new_event_id, now_us
 from genomed.daemon.journal.database import Statement, WritingConnection
@@ -37,7 +37,7 @@ def test_a_daemon_that_is_stopped_says_nothing_and_one_that_goes_on_says_so_agai
             listening.until("READY")
             listening.until("WATCHDOG")
             os.kill(process.pid, signal.SIGSTOP)
-            deadline = monotonic() + START_S
+            deadline = monotonic() + PATIENCE_S
             while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
                 assert monotonic() < deadline
                 sleep(0.001)
@@ -57,7 +57,7 @@ class SlowConnection(WritingConnection):
 
     def _commit(self) -> None:
         self.committing.set()
-        assert self.go_on.wait(START_S)
+        assert self.go_on.wait(PATIENCE_S)
         super()._commit()
 
 
@@ -96,7 +96,7 @@ async def hears_ping(listening: Ear) -> None:
 
 async def falls_silent(listening: Ear) -> None:
     """Until no ping comes for many rounds."""
-    deadline = monotonic() + START_S
+    deadline = monotonic() + PATIENCE_S
     while not await anyio.to_thread.run_sync(listening.is_silent_for, ROUNDS * WATCHDOG_USEC / 2e6):
         assert monotonic() < deadline, "the pings do not end"
 
@@ -142,7 +142,7 @@ async def test_a_long_transaction_that_gets_on_is_no_hang(tmp_path: Path) -> Non
 
     def statements() -> Iterator[Statement]:
         for _ in range(6 * ROUNDS):
-            assert turn.wait(START_S)
+            assert turn.wait(PATIENCE_S)
             sleep(WATCHDOG_USEC / 2e6 / 4)
             yield "SELECT 1", None
 

@@ -15,8 +15,9 @@ import msgspec
 from anyio.from_thread import start_blocking_portal
 from tests.adapters.local_bench import STAND_IN
 from tests.crash.cloud_worlds import ROWS, World, world
-from tests.daemon.daemon_process import START_S, DaemonProcess, Json, daemon_process, toml
+from tests.daemon.daemon_process import DaemonProcess, Json, daemon_process, toml
 from tests.daemon.daemon_rig import chat, write_rows
+from tests.patience import PATIENCE_S
 
 STEMS = {
     name: f"canary{name}5f7d2c"
@@ -111,7 +112,7 @@ class House:
         path.write_text("\n".join([*toml(changed).splitlines(), *kept]) + "\n")
         assert self.daemon.process is not None
         self.daemon.process.send_signal(signal.SIGHUP)
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while any(self._shown(name) != msgspec.json.encode(value).decode() for name, value in changed.items()):
             assert monotonic() < deadline, self.daemon.log.read_text()[-3000:]
             sleep(0.01)
@@ -153,7 +154,7 @@ class House:
         return str(self.result("job-create", self.wish(name, **sections))["jobId"])
 
     def job_when(self, job_id: str, wanted: Callable[[Json], bool]) -> Json:
-        deadline = monotonic() + START_S
+        deadline = monotonic() + PATIENCE_S
         while True:
             job: Json = self.result("job-status", {"jobId": job_id})["job"]
             if wanted(job):

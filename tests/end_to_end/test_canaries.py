@@ -15,7 +15,7 @@ import pytest
 from tests.adapters.local_bench import STARTED, make_model
 from tests.cli.conftest import Genome
 from tests.crash.cloud_worlds import world
-from tests.daemon.daemon_process import START_S, Json
+from tests.daemon.daemon_process import Json
 from tests.daemon.daemon_rig import running
 from tests.daemon.test_hardening import unlimited_cores
 from tests.emulators.emulator import Emulator
@@ -24,6 +24,7 @@ from tests.emulators.mistral_emulator import MistralEmulator
 from tests.emulators.openai_emulator import OpenAIEmulator
 from tests.emulators.together_emulator import TogetherEmulator
 from tests.end_to_end.canary_house import CLOUDS, STEMS, TAKES_WANDB, House, echoing, house_in, key_of, spellings
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.ids import submission_key
@@ -164,7 +165,7 @@ def test_an_exception_that_nobody_foresaw_is_told_without_the_key(house: House) 
     refused = house.ask("job-create", wish | {"configuration": configuration | {"model": {"baseModel": "explode"}}})
     assert refused["error"]["kind"] == "internal"
     job_id = house.result("job-create", wish)["jobId"]
-    deadline = monotonic() + START_S
+    deadline = monotonic() + PATIENCE_S
     while "will be tried again" not in str(house.ask("job-events", {"jobId": job_id})):
         assert monotonic() < deadline
         sleep(0.01)

@@ -16,7 +16,7 @@ from tests.training.conftest import make_chat_rows, make_preference_rows
 from tests.training.encoder_jobs import build_encoder, pairs, triplets
 from tests.training.vector_task import BASE_MODEL, make_vector_rows
 
-pytestmark = [pytest.mark.long, pytest.mark.training, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.training]
 
 Json = dict[str, Any]
 LORA: Json = {"type": "lora", "loraConfig": {"rank": 8, "alpha": 16}}

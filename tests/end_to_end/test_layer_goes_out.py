@@ -10,7 +10,7 @@ import pytest
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
 from tests.end_to_end.test_training_survives import WORKER, create, ended, wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.training, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.training]
 
 
 @pytest.fixture(scope="module")

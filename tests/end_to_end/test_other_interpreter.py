@@ -10,7 +10,7 @@ import pytest
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
 from tests.end_to_end.test_training_survives import base_model, create, ended, wait_until
 
-pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.training]
 
 __all__ = ["base_model"]
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
+from tests.patience import PATIENCE_S
 
 import genomed
 
-pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.training]
 
 WORKER = Path(genomed.__file__).parent / "training" / "__main__.py"
-WAIT_S = 240.0
 STEPS = 60
 
 
@@ -72,7 +72,7 @@ def status(daemon: DaemonProcess, job_id: str) -> dict[str, Any]:
 
 
 def wait_until(daemon: DaemonProcess, job_id: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    deadline = monotonic() + WAIT_S
+    deadline = monotonic() + PATIENCE_S
     while True:
         job = status(daemon, job_id)
         if wanted(job):
@@ -134,7 +134,7 @@ def test_training_that_ends_while_the_daemon_is_down_is_published_once(daemon: D
     wait_until(daemon, job_id, lambda job: bool(job["progress"]))
     daemon.kill()
     progress = daemon.data / "jobs" / job_id / "attempt-1" / "progress.jsonl"
-    deadline = monotonic() + WAIT_S
+    deadline = monotonic() + PATIENCE_S
     while '"type":"finished"' not in progress.read_text().replace('"type": ', '"type":'):
         assert monotonic() < deadline
         sleep(0.1)

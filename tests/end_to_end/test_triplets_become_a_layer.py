@@ -6,14 +6,12 @@ from time import monotonic, sleep
 
 import pytest
 from tests.daemon.daemon_process import daemon_process
+from tests.patience import PATIENCE_S
 from tests.training.encoder_jobs import build_encoder, triplets
-
-WAIT_S = 240.0
 
 
 @pytest.mark.long
 @pytest.mark.training
-@pytest.mark.timeout(400)
 def test_a_dataset_of_triplets_becomes_an_adopted_layer(tmp_path: Path) -> None:
     encoder = build_encoder(tmp_path / "encoder", "encoder")
     with daemon_process(configuration="[providers.local]\nthreads = 1\n") as daemon:
@@ -37,7 +35,7 @@ def test_a_dataset_of_triplets_becomes_an_adopted_layer(tmp_path: Path) -> None:
         }
         wish = {"personaId": "ada", "provider": "local", "configuration": configuration, "domain": "retrieval"}
         job_id = daemon.call("job-create", wish)["jobId"]
-        deadline = monotonic() + WAIT_S
+        deadline = monotonic() + PATIENCE_S
         while (job := daemon.call("job-status", {"jobId": job_id})["job"])["status"] not in ("succeeded", "failed"):
             assert monotonic() < deadline, job
             sleep(0.5)

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 from aiohttp import WSCloseCode, WSMsgType
 from tests.daemon.daemon_process import DaemonProcess, Json, daemon_process
-from tests.daemon.daemon_rig import WAIT_S, Rig, client_of, running
+from tests.daemon.daemon_rig import Rig, client_of, running
 from tests.fault_record import record_fault
 from tests.faults.crowd import House, all_it_says, ask, caller, received, without_chunks
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.doors.event_feed import PORTION_BYTES
 from genomed.entities.envelope import ANY_VERSION, Cause, Write
@@ -44,7 +45,7 @@ async def flood(rig: Rig, events: int = OVERFLOWS_A_BUFFER) -> None:
 
 
 async def gone(house: House, *, left: int) -> None:
-    with anyio.fail_after(WAIT_S):
+    with anyio.fail_after(PATIENCE_S):
         while house.reception.open > left:  # noqa: ASYNC110 - a connection's end has no event to await
             await anyio.sleep(0.02)
 
@@ -90,7 +91,6 @@ async def test_many_stalled_subscribers_cost_bounded_memory_and_the_others_hear_
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 async def test_of_a_thousand_subscribers_a_hundred_stall(tmp_path: Path) -> None:
     await a_crowd(tmp_path, stalled=100, reading=900)
 
@@ -122,7 +122,7 @@ async def a_crowd(tmp_path: Path, *, stalled: int, reading: int) -> None:
 
 
 async def until_heard(said: bytearray, wanted: bytes) -> None:
-    with anyio.fail_after(WAIT_S * 4):
+    with anyio.fail_after(PATIENCE_S):
         while wanted not in said:  # noqa: ASYNC110 - filled by another task
             await anyio.sleep(0.02)
 
@@ -201,7 +201,6 @@ async def test_a_connection_that_says_nothing_is_closed_and_one_between_requests
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_ten_thousand_connections_without_a_request_leave_the_daemon_answering() -> None:
     with daemon_process() as daemon, ExitStack() as stack:
         for _ in range(10_000):

@@ -22,7 +22,7 @@ from genomed.daemon.journal.verify import verify_log
 from genomed.entities.envelope import Head, blob_of
 from genomed.entities.errors import GenomeError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.fault, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.fault]
 EVENTS = 1300
 """More than the newest ones that every start looks at."""
 CARRIES_ON, REFUSES, FOUND = "carries on", "refuses to start, says what to do", "starts; log-verify names it"
@@ -281,7 +281,6 @@ async def test_a_byte_flipped_anywhere_is_noticed_or_harmless(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("which", ANYWHERE)
 async def test_a_byte_flipped_in_a_thousand_places_is_noticed_or_harmless(
     sound: Path, tmp_path: Path, acknowledged: list[tuple[object, ...]], which: str

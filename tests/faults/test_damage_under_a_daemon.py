@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
 from tests.fault_record import record_fault
+from tests.patience import PATIENCE_S
 
 CAPTURE = {"personaId": "ada", "domain": "sums", "input": "2+2", "output": "4"}
 EXIT_REFUSED = 2
@@ -28,7 +29,7 @@ def captured(daemon: DaemonProcess, times: int) -> None:
 def refused(daemon: DaemonProcess) -> str:
     """The start ends with the code for it; what it said."""
     before = daemon.log.stat().st_size
-    assert daemon.spawn().wait(timeout=60) == EXIT_REFUSED
+    assert daemon.spawn().wait(timeout=PATIENCE_S) == EXIT_REFUSED
     daemon.process = None
     said = daemon.log.read_text()[before:]
     assert "Traceback" not in said

@@ -20,7 +20,7 @@ from genomed.daemon.journal.journal import Journal
 from genomed.entities.envelope import blob_of
 from genomed.entities.errors import Capacity, GenomeError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.fault, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.fault]
 
 FAULTS = {
     "full at a write": ("write", vfs.FULL, False),
@@ -174,7 +174,6 @@ async def test_a_disk_on_which_a_sync_takes_long_only_takes_long(folder: Path) -
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", FAULTS)
 async def test_a_disk_that_fails_at_any_operation_loses_nothing_that_was_acknowledged(folder: Path, name: str) -> None:
     assert await every(folder, name, 1) >= 4

@@ -12,6 +12,7 @@ import pytest
 from tests.daemon.daemon_process import DaemonProcess
 from tests.daemon.journal_rig import NotebookModels, make_ids, note, opened, put
 from tests.fault_record import record_fault
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.journal import space as journal_space
 from genomed.daemon.journal.ballast import BALLAST_FILE, Ballast
@@ -20,7 +21,7 @@ from genomed.daemon.journal.journal import Journal, open_journal
 from genomed.entities.envelope import Cause, Write
 from genomed.entities.errors import Capacity
 
-pytestmark = [pytest.mark.anyio, pytest.mark.fault, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.fault]
 BALLAST = 1024 * 1024
 OWN = Cause(actor="daemon")
 
@@ -96,7 +97,7 @@ async def test_the_ballast_lets_the_daemon_record_how_work_ends_while_commands_w
         assert "MiB" in str(refusal.value.remedy)
         assert len(await journal.read("note/theirs")) == theirs
         (small_disk / "others").unlink()
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE_S):
             await until_space(journal)
         assert (data / BALLAST_FILE).stat().st_size == BALLAST
         await put(journal, "note/theirs", note(), expected=theirs)

@@ -14,6 +14,7 @@ from tests.daemon.daemon_rig import Rig, running
 from tests.fault_record import record_fault
 from tests.faults.crowd import caller, received
 from tests.faults.vfs import watched
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.fault]
 
@@ -117,7 +118,7 @@ async def test_with_a_disk_that_syncs_in_seconds_commands_wait_and_questions_do_
                 done.set()
 
             tasks.start_soon(slow_capture)
-            with anyio.fail_after(15):
+            with anyio.fail_after(PATIENCE_S):
                 while not slow.hits:  # noqa: ASYNC110 - told by SQLite's thread
                     await anyio.sleep(0.01)
             answered = await asked(rig, house.path)
@@ -136,7 +137,7 @@ async def asked(rig: Rig, path: Path) -> list[str]:
 
 
 def health(path: Path) -> int:
-    connection = HTTPConnection("daemon", timeout=10)
+    connection = HTTPConnection("daemon", timeout=PATIENCE_S)
     with caller(path) as line:
         line.setblocking(True)
         connection.sock = line

@@ -112,6 +112,5 @@ def test_a_file_system_that_goes_away_takes_nothing_with_it_that_was_acknowledge
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_a_file_system_that_goes_away_again_and_again_takes_nothing_with_it(disk: Disk) -> None:
     rounds(disk, 25)

@@ -23,7 +23,7 @@ from genomed.daemon.journal.journal import open_journal
 from genomed.daemon.read_models import GenomeReadModels
 from genomed.entities.envelope import blob_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.fault, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.fault]
 SAMPLE = 220
 """Images of a default run, spread over the whole life."""
 

@@ -21,7 +21,7 @@ from genomed.training import checkpoints
 from genomed.training.checkpoints import COMMIT, Run, commit, newest
 from genomed.training.obituary import ROOM
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.fault]
 RUN = Run("data", "configuration")
 
 
@@ -130,7 +130,6 @@ def size_bytes(folder: Path) -> int:
 
 @pytest.mark.long
 @pytest.mark.training
-@pytest.mark.timeout(300)
 def test_a_disk_that_fills_up_in_mid_checkpoint_costs_the_steps_since_the_last(
     small_disk: Path, base_model: Path
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.adapters.local_bench import STARTED, Bench, Step, accepted, bench_in, json_in, poll_until, step_line
 from tests.fault_record import record_fault
 from tests.faults.worker_house import house
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.local.settings import WORKER
 from genomed.entities.decisions import MAX_AUTOMATIC_RESUMES
@@ -65,7 +66,7 @@ def test_a_real_worker_without_address_space_says_so_in_a_typed_failure(tmp_path
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     command = [sys.executable, str(WORKER), "run", str(tmp_path / "spec.json")]
     limited = ["prlimit", f"--as={400 * MIB}", *command]
-    ended = subprocess.run(limited, capture_output=True, check=False, text=True, timeout=60)
+    ended = subprocess.run(limited, capture_output=True, check=False, text=True, timeout=PATIENCE_S)
     assert ended.returncode != 0
     lines = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
     assert lines, ended.stderr[-2000:]

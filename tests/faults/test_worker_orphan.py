@@ -24,6 +24,7 @@ from tests.adapters.local_bench import (
 )
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
 from tests.fault_record import record_fault
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.local.attempt_folder import AttemptFolder
 from genomed.adapters.local.worker_process import Workers
@@ -33,7 +34,6 @@ from genomed.training.protocol import GONE_CODE
 
 pytestmark = pytest.mark.fault
 DAYS_S = 30 * 86_400.0
-WAIT_S = 30.0
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def wait_until(true: Callable[[], bool]) -> None:
     """A file of another process wakes nobody; the bound is generous."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -161,7 +161,7 @@ def begin(home: Path, pulse_s: float) -> "subprocess.Popen[bytes]":
 
 
 def ended(worker: "subprocess.Popen[bytes]") -> tuple[int, str]:
-    _, said = worker.communicate(timeout=WAIT_S)
+    _, said = worker.communicate(timeout=PATIENCE_S)
     return worker.returncode, said.decode()
 
 

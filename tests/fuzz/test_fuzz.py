@@ -21,7 +21,6 @@ def fuzz(target: str, runs: int) -> None:
     record_fault("bytes", "coverage-guided fuzzing of what reads from outside", "read, or refused as data", times=runs)
 
 
-@pytest.mark.timeout(120)
 def test_no_bytes_bring_a_reader_down() -> None:
     fuzz("all", FEW)
 

@@ -99,7 +99,6 @@ def _hold(document: Json, path: str, method: str, status: int, answer: bytes) ->
     jsonschema.Draft202012Validator(schema).validate(msgspec.json.decode(answer))
 
 
-@pytest.mark.timeout(120)
 def test_answers_keep_to_the_document(daemon: DaemonProcess, document: Json, tmp_path: Path) -> None:
     sent = exercised(daemon, document, tmp_path, examples=SAMPLE)
     assert sent >= len(document["paths"])

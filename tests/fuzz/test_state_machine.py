@@ -177,7 +177,6 @@ def settled(examples: int, steps: int) -> settings:
 
 TestConversation = Conversation.TestCase
 TestConversation.settings = settled(1, 15)
-TestConversation = pytest.mark.timeout(120)(TestConversation)
 TestConversations = Conversations.TestCase
 TestConversations.settings = settled(40, 40)
 TestConversations = pytest.mark.long(pytest.mark.timeout(3600)(TestConversations))

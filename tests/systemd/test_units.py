@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.daemon.daemon_process import DaemonProcess
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.local.settings import settings_from
 from genomed.daemon.configuration.settings import load_settings
@@ -33,7 +34,7 @@ def analyze(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
 
 

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.patience import PATIENCE_S
 from tests.training.forged_worker import Worker, done, forge
 
 if TYPE_CHECKING:
     from genomed.training.engine import Tokenizer
 
 WORKER = Path(__file__).parents[2] / "src" / "genomed" / "training" / "__main__.py"
-PATIENCE_S = 240.0
-"""How long a worker of these tests may take on a busy machine before its test gives up."""
 
 Line = dict[str, object]
 Json = dict[str, object]

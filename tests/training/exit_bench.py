@@ -8,7 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-from tests.training.conftest import PATIENCE_S, WORKER
+from tests.patience import PATIENCE_S
+from tests.training.conftest import WORKER
 
 from genomed.training import engine
 from genomed.training.errand import PROGRAMS, Errand, Kind, Order, Paths

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.training.conftest import PATIENCE_S, Job, merged
+from tests.patience import PATIENCE_S
+from tests.training.conftest import Job, merged
 from tests.training.encoder_jobs import (
     FULL,
     LORA,
@@ -44,7 +45,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Job:
     return job
 
 
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_an_encoder_learns_from_triplets_and_beats_its_base_on_held_out_questions(undisturbed: Job) -> None:
     before, after = judged(undisturbed, "baseline"), judged(undisturbed, "candidate")
     assert before["ndcg"] < 0.2, "nothing of the task is known beforehand"
@@ -58,7 +58,6 @@ def test_an_encoder_learns_from_triplets_and_beats_its_base_on_held_out_question
     assert after["passages"] > 24, "the index holds wrong passages, too"
 
 
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_what_a_shorter_vector_keeps_is_told_for_every_matryoshka_size(undisturbed: Job) -> None:
     after = judged(undisturbed, "candidate")
     for size in (32, 16):
@@ -66,7 +65,6 @@ def test_what_a_shorter_vector_keeps_is_told_for_every_matryoshka_size(undisturb
         assert after[f"retention@{size}"] > 0.5
 
 
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_every_field_of_an_encoders_run_is_accounted_for(undisturbed: Job) -> None:
     fields = {field["field"]: field for line in undisturbed.of("effective") for field in _objects(line["fields"])}
     assert fields["metadata.matryoshkaDimensions"]["sent"] == [64, 32, 16]
@@ -88,7 +86,6 @@ def _objects(value: object) -> list[dict[str, object]]:
     return value
 
 
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_a_killed_run_goes_on_in_the_middle_of_an_epoch_with_the_same_losses(
     undisturbed: Job, tmp_path: Path, encoder: Path
 ) -> None:
@@ -108,7 +105,6 @@ def test_a_killed_run_goes_on_in_the_middle_of_an_epoch_with_the_same_losses(
     assert judged(job, "candidate")["ndcg"] == pytest.approx(judged(undisturbed, "candidate")["ndcg"], abs=0.05)
 
 
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_the_layer_of_an_encoder_loads_in_plain_peft_and_ranks_as_it_was_judged(
     undisturbed: Job, encoder: Path
 ) -> None:
@@ -138,7 +134,6 @@ def test_the_layer_of_an_encoder_loads_in_plain_peft_and_ranks_as_it_was_judged(
     assert names == {"adapter_config.json", "adapter_model.safetensors"}
 
 
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_a_cancelled_encoder_stops_within_one_step(tmp_path: Path, encoder: Path) -> None:
     job = new_job(tmp_path / "job", encoder)
     worker = job.start(triplet_spec(job, schedule={"epochs": 200}))
@@ -154,7 +149,6 @@ def test_a_cancelled_encoder_stops_within_one_step(tmp_path: Path, encoder: Path
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 @pytest.mark.parametrize("distance", ["cosine", "euclidean", "manhattan"])
 def test_the_triplet_loss_teaches_too_and_every_weight_can_be_trained(
     tmp_path: Path, encoder: Path, distance: str
@@ -177,7 +171,6 @@ def test_the_triplet_loss_teaches_too_and_every_weight_can_be_trained(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_an_encoder_stops_early_and_gives_its_best_checkpoint(tmp_path: Path, encoder: Path) -> None:
     job = new_job(tmp_path / "job", encoder)
     schedule = {
@@ -195,7 +188,6 @@ def test_an_encoder_stops_early_and_gives_its_best_checkpoint(tmp_path: Path, en
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_dora_and_a_layer_to_go_on_from_work_for_encoders(tmp_path: Path, encoder: Path) -> None:
     job = new_job(tmp_path / "job", encoder)
     method = merged(LORA, {"lora": {"dora": True, "rsLora": True}})
@@ -211,7 +203,6 @@ def test_dora_and_a_layer_to_go_on_from_work_for_encoders(tmp_path: Path, encode
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_lora_that_fits_nowhere_fails_an_encoder_unless_the_operator_lets_every_weight_be_trained(
     tmp_path: Path, encoder: Path
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.training.conftest import WORKER, Job, Line
 from tests.training.engine_interpreters import interpreter
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long]
 
 
 def chats(count: int) -> list[object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.training import test_projection as projection
-from tests.training.conftest import PATIENCE_S, Job, Json, make_chat_rows, make_preference_rows
+from tests.training.conftest import Job, Json, make_chat_rows, make_preference_rows
 from tests.training.encoder_jobs import build_encoder, encoder_spec, new_job, pairs, triplet_spec, triplets
 from tests.training.forged_worker import done
 from tests.training.vector_task import BASE_MODEL
@@ -131,7 +131,6 @@ def demand_the_jobs_numbers(job: Job, report: Json, sides: tuple[str, ...] = ("c
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_an_encoder_is_compared_question_by_question(tmp_path: Path) -> None:
     job = new_job(tmp_path / "job", build_encoder(tmp_path / "encoder", "encoder"))
     job.run(triplet_spec(job))
@@ -142,7 +141,6 @@ def test_an_encoder_is_compared_question_by_question(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_a_reranker_is_compared_pair_by_pair(tmp_path: Path) -> None:
     job = new_job(tmp_path / "job", build_encoder(tmp_path / "cross", "cross-encoder"))
     rows = pairs(16)
@@ -153,7 +151,6 @@ def test_a_reranker_is_compared_pair_by_pair(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_a_projection_is_compared_with_one_that_learned_nothing(tmp_path: Path) -> None:
     job = projection.new_job(tmp_path / "job")
     job.run(projection.specify(job))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE_S
 from tests.training.conftest import Job, make_chat_rows, weights
 from tests.training.exit_bench import Done, carried_out, causal_model, in_a_process, layer, source
 
@@ -15,8 +16,6 @@ from genomed.training.exits.options import Source
 from genomed.training.failures import WorkerFailure
 from genomed.training.onnx_models.manifest import manifest_in
 from genomed.training.onnx_models.onnx_decoder import Choice, OnnxDecoder
-
-pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +162,11 @@ def test_asking_an_exported_model_loads_neither_torch_nor_transformers(exported:
         "print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(exported.result)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code, str(exported.result)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.training.conftest import PATIENCE_S, WORKER
+from tests.patience import PATIENCE_S
+from tests.training.conftest import WORKER
 from tests.training.plain_peft import NEW_TOKENS, QUESTION
 from tests.training.test_inference_worker import Asking
 

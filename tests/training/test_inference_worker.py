@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.training.conftest import PATIENCE_S, WORKER
+from tests.patience import PATIENCE_S
+from tests.training.conftest import WORKER
 from tests.training.plain_peft import NEW_TOKENS, QUESTION
 
 from genomed.training.inference.words import UNFINISHED, Until, Words

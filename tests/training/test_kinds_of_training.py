@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.local.attempt_folder import AttemptFolder
 from genomed.adapters.local.progress_file import Line as Told
@@ -17,7 +18,6 @@ from genomed.adapters.local.progress_report import Cursor, Report
 from genomed.adapters.local.publication import artifact_of, objections
 
 from .conftest import (
-    PATIENCE_S,
     Job,
     Json,
     Line,
@@ -27,7 +27,7 @@ from .conftest import (
     weights,
 )
 
-pytestmark = [pytest.mark.training, pytest.mark.timeout(PATIENCE_S)]
+pytestmark = [pytest.mark.training]
 
 JUDGE = {"baselineLayer": None, "maxNewTokens": 16, "samples": 2}
 RATED: Json = {

@@ -7,14 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE_S
 
 from genomed.training.failures import WorkerFailure
 from genomed.training.model import layer_config, refuse_unsafe
 from genomed.training.tiny_task import lessons, pretraining_rows
 
-from .conftest import PATIENCE_S, WORKER, Job, make_chat_rows
-
-pytestmark = pytest.mark.timeout(120)  # a fresh interpreter takes its time on a busy machine
+from .conftest import WORKER, Job, make_chat_rows
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
@@ -40,7 +39,6 @@ def test_a_pickled_layer_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.training
-@pytest.mark.timeout(300)
 def test_a_worker_never_opens_a_pickled_base_model(job: Job, tmp_path: Path) -> None:
     job.model = shutil.copytree(job.model, tmp_path / "pickled")
     (job.model / "model.safetensors").rename(job.model / "pytorch_model.bin")

@@ -13,8 +13,6 @@ from genomed.training.onnx_models.manifest import manifest_in
 from genomed.training.onnx_models.onnx_numbers import OnnxEmbedder, OnnxProjection, OnnxReranker
 from genomed.training.projection import perceptron
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:

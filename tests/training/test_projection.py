@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE_S
 
-from .conftest import PATIENCE_S, WORKER, Job, Json, Line, merged, weights
+from .conftest import WORKER, Job, Json, Line, merged, weights
 from .vector_task import BASE_MODEL, make_vector_rows
 
 pytestmark = pytest.mark.training

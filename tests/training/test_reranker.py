@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.training.conftest import PATIENCE_S, Job, Json, merged
+from tests.patience import PATIENCE_S
+from tests.training.conftest import Job, Json, merged
 from tests.training.encoder_jobs import (
     FULL,
     LORA,
@@ -60,7 +61,6 @@ def thing_spec(job: Job, **changes: object) -> Json:
     )
 
 
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_a_reranker_learns_with_lora_and_beats_its_base_on_queries_it_never_saw(undisturbed: Job) -> None:
     before, after = judged(undisturbed, "baseline"), judged(undisturbed, "candidate")
     assert after["pairAccuracy"] > max(0.9, before["pairAccuracy"] + 0.2)
@@ -77,7 +77,6 @@ def test_a_reranker_learns_with_lora_and_beats_its_base_on_queries_it_never_saw(
 
 
 @pytest.mark.long  # embeddings, which are trained by the same loop, show it every day
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_a_cancelled_reranker_stops_within_one_step(tmp_path: Path, cross_encoder: Path) -> None:
     job = new_job(tmp_path / "job", cross_encoder)
     worker = job.start(thing_spec(job, schedule={"epochs": 200}))
@@ -93,7 +92,6 @@ def test_a_cancelled_reranker_stops_within_one_step(tmp_path: Path, cross_encode
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_a_killed_reranker_goes_on_with_the_same_losses(undisturbed: Job, tmp_path: Path, cross_encoder: Path) -> None:
     job = new_job(tmp_path / "job", cross_encoder)
     worker = job.start(thing_spec(job))
@@ -109,7 +107,6 @@ def test_a_killed_reranker_goes_on_with_the_same_losses(undisturbed: Job, tmp_pa
     assert seen == pytest.approx(losses(undisturbed), abs=TOLERANCE)
 
 
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_the_layer_of_a_reranker_loads_in_plain_peft_head_included(undisturbed: Job, cross_encoder: Path) -> None:
     import torch
     from peft import PeftModel
@@ -130,7 +127,6 @@ def test_the_layer_of_a_reranker_loads_in_plain_peft_head_included(undisturbed: 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_a_reranker_learns_hard_negatives_too_with_every_weight(tmp_path: Path, cross_encoder: Path) -> None:
     job = new_job(tmp_path / "job", cross_encoder)
     spec = encoder_spec(
@@ -186,7 +182,6 @@ def test_where_no_query_has_both_sides_nothing_is_said_of_ranking() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_what_goes_on_from_a_layer_begins_with_its_head(undisturbed: Job, cross_encoder: Path, tmp_path: Path) -> None:
     job = new_job(tmp_path / "on", cross_encoder)
     before, layer = judged(undisturbed, "candidate"), str(undisturbed.result)
@@ -198,7 +193,6 @@ def test_what_goes_on_from_a_layer_begins_with_its_head(undisturbed: Job, cross_
 
 
 @pytest.mark.long
-@pytest.mark.timeout(int(PATIENCE_S))
 def test_a_reranker_that_is_asked_answers_with_the_head_of_its_layer(undisturbed: Job, cross_encoder: Path) -> None:
     spec = ServeSpec(protocol=1, engine="peft", base_model=str(cross_encoder), kind="score")
     asked = Asked(

@@ -33,7 +33,6 @@ TALK = [
     {"role": "user", "content": "second question"},
     {"role": "assistant", "content": "second answer"},
 ]
-pytestmark = pytest.mark.timeout(120)  # loading a tokenizer loads torch, which a busy machine does slowly
 UNMARKED = TEMPLATE.replace("{% generation %}", "").replace("{% endgeneration %}", "")
 
 

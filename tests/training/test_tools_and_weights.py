@@ -22,8 +22,6 @@ from genomed.training.rows import (
 )
 from genomed.training.tiny import END, TEMPLATE
 
-pytestmark = pytest.mark.timeout(120)  # loading a tokenizer loads torch, which a busy machine does slowly
-
 UNMARKED = TEMPLATE.replace("{% generation %}", "").replace("{% endgeneration %}", "")
 WITH_TOOLS = "{% if tools %}<|start|>tools\n{{ tools | tojson }}<|end|>\n{% endif %}" + TEMPLATE.replace(
     "{{ message['content'] }}<|end|>{% endgeneration %}",

@@ -142,7 +142,6 @@ def test_an_index_of_weights_leads_nowhere_else(tmp_path: Path, name: str) -> No
 
 @pytest.mark.long
 @pytest.mark.training
-@pytest.mark.timeout(300)
 def test_a_worker_opens_no_pickle_and_runs_no_module_that_lies_beside_the_weights(job: Job, tmp_path: Path) -> None:
     marks = [tmp_path / f"mark-{n}" for n in range(4)]
     job.model = shutil.copytree(job.model, tmp_path / "base")
@@ -155,7 +154,6 @@ def test_a_worker_opens_no_pickle_and_runs_no_module_that_lies_beside_the_weight
 
 
 @pytest.mark.training
-@pytest.mark.timeout(300)
 def test_a_worker_refuses_a_tokenizers_code_before_it_loads_the_tokenizer(job: Job, tmp_path: Path) -> None:
     job.model = shutil.copytree(job.model, tmp_path / "base")
     module(job.model / "evil.py", tmp_path / "mark")

@@ -9,7 +9,8 @@ from subprocess import Popen
 from time import monotonic, sleep
 
 import pytest
-from tests.training.conftest import PATIENCE_S, WORKER, Job, make_chat_rows, weights
+from tests.patience import PATIENCE_S
+from tests.training.conftest import WORKER, Job, make_chat_rows, weights
 
 from genomed.adapters.local.settings import LocalSettings
 from genomed.adapters.local.warm_worker import WarmWorkers

@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.local.progress_file import Line as Told
 from genomed.adapters.local.progress_report import Cursor, Report
 
-from .conftest import PATIENCE_S, Job, Json, make_chat_rows, make_preference_rows, weights
+from .conftest import Job, Json, make_chat_rows, make_preference_rows, weights
 
 pytestmark = pytest.mark.training
 
