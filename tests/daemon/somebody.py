@@ -24,7 +24,7 @@ os.setgroups(task["groups"]); os.setgid(task["gid"]); os.setuid(task["uid"])
 told = []
 for text in task["requests"]:
     with socket.socket(socket.AF_UNIX) as wire:
-        wire.settimeout(PATIENCE_S)
+        wire.settimeout(240)
         try:
             wire.connect(task["socket"])
         except OSError as error:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.training import test_projection as projection
-from tests.training.conftest import Job, Json, make_chat_rows, make_preference_rows
+from tests.training.asking import Asking
+from tests.training.conftest import Job, Json, Line, make_chat_rows, make_preference_rows
 from tests.training.encoder_jobs import build_encoder, encoder_spec, new_job, pairs, triplet_spec, triplets
 from tests.training.forged_worker import done
 from tests.training.vector_task import BASE_MODEL
@@ -22,7 +23,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> J
     folder = tmp_path_factory.mktemp("evaluated")
     job = Job(folder, tiny_model_dir)
     rows = make_chat_rows(24 + HELD)
-    judge = {"baselineLayer": None, "maxNewTokens": 4, "samples": 0}
+    judge = {"baselineLayer": None, "maxNewTokens": 4, "samples": HELD}
     job.run(job.spec(rows[:24], rows[24:], judge=judge, optimizer={"learningRate": 3e-2}))
     return job
 
@@ -85,6 +86,25 @@ def test_an_evaluation_gives_the_jobs_own_numbers_row_by_row_and_a_page(trained:
     seen = Page(page)
     assert (seen.open, seen.pictures) == ([], 3)
     assert "&lt;layer&gt; against base" in page
+
+
+def answers(line: Line) -> list[object]:
+    samples = line["samples"]
+    assert isinstance(samples, list)
+    return [sample["answer"] for sample in samples]
+
+
+def test_what_is_judged_is_word_for_word_what_inference_says(trained: Job, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (trained.folder / "eval.jsonl").read_text().splitlines()]
+    judged = {str(line["side"]): answers(line) for line in trained.of("judged")}
+    asking = Asking(tmp_path, trained.model)
+    said = {
+        side: [asking.ask(messages=row["messages"][:-1], layer=layer, maxNewTokens=4)[1]["text"] for row in rows]
+        for side, layer in (("candidate", str(trained.result)), ("baseline", None))
+    }
+    asking.end()
+    assert said == judged
+    assert said["candidate"] != said["baseline"], "the layer of this test changes nothing"
 
 
 def test_preference_rows_are_compared_against_the_base_model(trained: Job, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from tests.patience import PATIENCE_S
+from tests.training.asking import Asking
 from tests.training.conftest import WORKER
 from tests.training.plain_peft import NEW_TOKENS, QUESTION
-from tests.training.test_inference_worker import Asking
 
 pytestmark = pytest.mark.long
 
