@@ -1,6 +1,6 @@
 """Our worker with its engines `unsloth` and `trl` beside Unsloth's own example: speed and the GPU's peak memory.
 
-Needs one CUDA GPU and an environment with Unsloth, as `genome engine install unsloth` makes it: GENOMED_ENGINES names
+Needs one CUDA GPU and an environment with Unsloth, as `genome engine install unsloth` makes it: ENGINES_FOLDER names
 the folder that holds it (else build/engines). GENOMED_BENCHMARK_MODEL names a base model; without it the tiny one is
 taken, too small to say much. Elsewhere it is skipped with the reason. Written after Unsloth's source, never run yet.
 """
@@ -35,7 +35,7 @@ _numbers = count(1)
 
 
 def run(scope: Scope) -> list[Table]:
-    python = Path(os.environ.get("GENOMED_ENGINES", ROOT / "build" / "engines")) / "unsloth" / "bin" / "python"
+    python = Path(os.environ.get("ENGINES_FOLDER", ROOT / "build" / "engines")) / "unsloth" / "bin" / "python"
     if (reason := obstacle(python)) is not None:
         return [_table("beside Unsloth", "tokens/s", {}, [f"Skipped: {reason}."], more_is_better=True)]
     folder = scope.disk / "unsloth"

@@ -1,6 +1,6 @@
 """Interpreters of engines that cannot share ours: their tests are skipped where the engine is not installed.
 
-GENOMED_ENGINES names a folder of environments, one for each engine, as `genome engine install` makes them below a
+ENGINES_FOLDER names a folder of environments, one for each engine, as `genome engine install` makes them below a
 data folder; build/engines is looked into without it.
 """
 
@@ -14,8 +14,8 @@ BUILT = Path(__file__).parents[2] / "build" / "engines"
 
 def interpreter(engine: str) -> str:
     """Skips the test where there is none."""
-    folder = Path(os.environ.get("GENOMED_ENGINES", BUILT))
+    folder = Path(os.environ.get("ENGINES_FOLDER", BUILT))
     python = folder / engine / "bin" / "python"
     if not python.exists():
-        pytest.skip(f"engine {engine} is not installed below {folder.name}: GENOMED_ENGINES names another folder")
+        pytest.skip(f"engine {engine} is not installed below {folder.name}: ENGINES_FOLDER names another folder")
     return str(python)

@@ -80,7 +80,7 @@ def test_an_encoder_is_merged_to_a_folder_that_sentence_transformers_opens(
     assert abs(merged - plain).max() > 1e-3
 
 
-def test_an_exported_projection_gives_torchs_numbers(room: Path) -> None:
+def test_an_exported_projection_gives_torchs_numbers_and_points_there_in_int8(room: Path) -> None:
     shape = perceptron.Shape(widths=(12, 24, 12, 8), dropout=0.1, target_loss=0.15)
     folder = room / "projection"
     folder.mkdir()
@@ -89,13 +89,15 @@ def test_an_exported_projection_gives_torchs_numbers(room: Path) -> None:
     assert done.verification["difference"] <= 1e-4  # type: ignore[operator]
     ours = OnnxProjection(done.result, threads=1)
     assert ours.project([[0.5] * 12] * 3).shape == (3, 8)
+    int8 = carried_out("quantize", room / "int8-projection", {"exported": str(done.result)})
+    assert int8.verification["cosine"] >= int8.verification["leastCosine"]  # type: ignore[operator]
     with pytest.raises(WorkerFailure, match="vectors of 3 numbers, wanted 12"):
         ours.project([[1.0, 2.0, 3.0]])
     with pytest.raises(WorkerFailure, match="no base that it could be merged into"):
         carried_out("merge", room / "no-merge", {"source": source("projection", "mlp:12-24-12-8", folder)})
 
 
-def test_an_exported_reranker_scores_as_predict_does(room: Path) -> None:
+def test_an_exported_reranker_scores_as_predict_does_and_nearly_so_in_int8(room: Path) -> None:
     base = bert(room / "scorer", scores=True)
     options = {"target_modules": ["query", "value"], "modules_to_save": ["classifier"]}
     upon = layer(room / "scorer-layer", base, "SEQ_CLS", **options)
@@ -105,6 +107,11 @@ def test_an_exported_reranker_scores_as_predict_does(room: Path) -> None:
     scores = ours.score([("reset", "the account"), ("rain", "why of a database timeout")])
     assert scores.shape == (2,)
     assert 0 < scores.min() < scores.max() < 1
+    int8 = carried_out("quantize", room / "int8-scores", {"exported": str(done.result)})
+    assert 0 < int8.verification["scoreError"] <= int8.verification["mostScoreError"]  # type: ignore[operator]
+    with pytest.raises(WorkerFailure, match="a score moves by"):
+        carried_out("quantize", room / "exact-scores", {"exported": str(done.result), "scoreError": 0.0})
+    assert not (room / "exact-scores" / "result").exists()
 
 
 FAMILIES: dict[str, dict[str, object]] = {
