@@ -1,6 +1,6 @@
 """What a fault test tried and what it found, one line of JSON each, for the table in docs/reliability.md.
 
-Any test may record; nothing happens unless FAULT_RECORD names a file. Knows nothing of the daemon. The table is
+Any test may record; nothing happens unless GENOMED_FAULT_RECORD names a file. Knows nothing of the daemon. The table is
 summed and written by `python -m tests.fault_table`.
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-VARIABLE = "FAULT_RECORD"
+VARIABLE = "GENOMED_FAULT_RECORD"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
