@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from tests.commands.local_layers import DONE, local_layer, working
+from tests.commands.local_layers import DONE, errand_ended, local_layer, working
 from tests.daemon.daemon_rig import Json
 
 from genomed.entities.errors import ErrorKind
 
 
-async def test_what_runs_shows_its_phase_and_how_far_it_is(tmp_path: Path) -> None:
+async def test_what_runs_shows_its_phase_and_how_far_it_is_and_what_ended_does_not(tmp_path: Path) -> None:
     go = tmp_path / "go"
     script = (
         ("tell", {"type": "phase", "phase": "comparing"}),
@@ -30,6 +30,9 @@ async def test_what_runs_shows_its_phase_and_how_far_it_is(tmp_path: Path) -> No
         now = await shown()
         assert (now["state"], now["phase"], now["done"], now["total"]) == ("running", "comparing", 2, 5)
         go.touch()
+        await errand_ended(rig, errand_id)
+        then = await shown()
+        assert (then["state"], then["phase"], then["done"], then["total"]) == ("finished", None, None, None)
 
 
 async def test_there_is_none_of_another_name(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class ErrandView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 def errand_view(context: Context, errand_id: str, record: ErrandRecord) -> ErrandView:
     asked, finished = record.requested, record.finished
-    look = context.errands.progress(errand_id)
+    look = None if record.ended else context.errands.progress(errand_id)
     return ErrandView(
         errand_id=errand_id,
         kind=asked.kind,
@@ -62,7 +62,7 @@ def errand_view(context: Context, errand_id: str, record: ErrandRecord) -> Erran
         phase=look.phase if look else None,
         done=look.done if look else None,
         total=look.total if look else None,
-        trouble=context.errands.trouble(errand_id),
+        trouble=None if record.ended else context.errands.trouble(errand_id),
         path=record.export[0] if record.export else None,
         manifest_sha256=finished.manifest_sha256 if finished else None,
         size_bytes=finished.size_bytes if finished else None,
