@@ -54,6 +54,8 @@ async def test_too_few_rows_and_rows_of_another_kind_are_refused(tmp_path: Path)
         for one in (layer_id, other):
             error = await rig.refused("evaluate", {"layerId": one, "datasetId": few})
             assert (error.kind, error.details[0].field) == (ErrorKind.INVALID_REQUEST, "datasetId")
+        sizes = await rig.refused("evaluate", {"layerId": layer_id, "judging": {"dimensions": [64]}})
+        assert sizes.details[0].field == "judging.dimensions"
         assert (await rig.refused("evaluate", {"layerId": "ly-none"})).kind is ErrorKind.NOT_FOUND
         gone = await rig.refused("evaluate", {"layerId": layer_id, "datasetId": "ds-none"})
         assert gone.kind is ErrorKind.NOT_FOUND

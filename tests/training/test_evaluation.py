@@ -153,11 +153,18 @@ def demand_the_jobs_numbers(job: Job, report: Json, sides: tuple[str, ...] = ("c
 @pytest.mark.long
 def test_an_encoder_is_compared_question_by_question(tmp_path: Path) -> None:
     job = new_job(tmp_path / "job", build_encoder(tmp_path / "encoder", "encoder"))
-    job.run(triplet_spec(job))
+    job.run(triplet_spec(job, embedding={"matryoshka": [32, 16]}))
     held = len(triplets(24, held_out=True))
-    report = told(job, tmp_path / "e", rowKind="triplet", count=held, batchSize=16)
+    report = told(job, tmp_path / "e", rowKind="triplet", count=held, batchSize=16, dimensions=[16, 32])
     assert (report["metric"], report["test"], report["conclusion"]) == ("ndcg", "sign", "better")
     demand_the_jobs_numbers(job, report)
+    candidate = report["candidate"]
+    assert isinstance(candidate, dict)
+    assert {"retention@32", "retention@16", "ndcg@32", "ndcg@16"} <= candidate["metrics"].keys()
+    changes: Json = {"rowKind": "triplet", "count": held, "dimensions": [64]}
+    lines = evaluated(job, tmp_path / "w", rows=job.folder / "eval.jsonl", changes=changes, code=1)
+    assert (lines[-1]["type"], lines[-1]["kind"]) == ("failed", "invalid_request")
+    assert "64 is no part" in str(lines[-1]["message"])
 
 
 @pytest.mark.long

@@ -23,6 +23,7 @@ from genomed.entities.envelope import Write
 from genomed.entities.errors import Conflict, InvalidRequest, NotFound, Problem
 from genomed.entities.json_value import JsonObject
 from genomed.entities.layer import Layer
+from genomed.entities.types import RowKind
 from genomed.entities.verdict import MIN_HELD_OUT_ROWS
 
 PAGE = 1000
@@ -32,7 +33,8 @@ class Judging(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
     """How both sides are judged, and how the difference is told from chance. precision: of the weights.
 
     beta: of the reward that preference and labelled rows are judged by. ranks: those that count for triplet and ranking
-    rows. resamples, seed: of the bootstrap.
+    rows. dimensions: how many of a vector's first numbers are to be judged by themselves too, for triplet rows.
+    resamples, seed: of the bootstrap.
     """
 
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -40,6 +42,7 @@ class Judging(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
     max_new_tokens: Annotated[int, Meta(ge=1, le=4096)] = 64
     beta: Annotated[float, Meta(gt=0, le=10)] = 0.1
     ranks: Annotated[int, Meta(ge=1, le=1000)] = 10
+    dimensions: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(max_length=16)] = ()
     resamples: Annotated[int, Meta(ge=100, le=100_000)] = 2000
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
 
@@ -69,6 +72,7 @@ async def request_evaluation(asked: Asked, context: Context, *, wait_s: float) -
     layers = await local_layers(context, named)
     candidate, other = layers[0], layers[1] if len(layers) > 1 else None
     _refuse_unlike(candidate, other)
+    _refuse_sizes(candidate, asked.judging)
     rows = await _rows(asked, context, layers)
     facts, judging = candidate.layer.published, asked.judging
     options: JsonObject = {
@@ -85,6 +89,7 @@ async def request_evaluation(asked: Asked, context: Context, *, wait_s: float) -
         "maxNewTokens": judging.max_new_tokens,
         "beta": judging.beta,
         "k": judging.ranks,
+        "dimensions": judging.dimensions,
         "resamples": judging.resamples,
         "seed": judging.seed,
     }
@@ -119,6 +124,14 @@ def _refuse_unlike(candidate: LocalLayer, other: LocalLayer | None) -> None:
         problems.append(Problem(field="otherLayerId", message="a layer is no better than itself"))
     if problems:
         raise InvalidRequest.of(problems)
+
+
+def _refuse_sizes(candidate: LocalLayer, judging: Judging) -> None:
+    """Raises InvalidRequest for sizes of what is no vector of an encoder."""
+    kind = candidate.layer.published.row_kind
+    if judging.dimensions and kind is not RowKind.TRIPLET:
+        message = f"shorter vectors are judged on triplet rows, and the layer was trained on {kind.value} rows"
+        raise InvalidRequest.of([Problem(field="judging.dimensions", message=message)])
 
 
 async def _rows(asked: Asked, context: Context, layers: Sequence[LocalLayer]) -> Rows:

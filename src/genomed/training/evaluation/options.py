@@ -19,7 +19,8 @@ class EvaluateOptions:
     """rows: a file of `count` held-out rows.
 
     base_model: a folder, a hub id, or `mlp:...` for projections. beta: preference rows, of the reward. k: ranks that
-    count. resamples, seed: of the bootstrap. title: of the page.
+    count. dimensions: of vectors, judged by their first numbers too. resamples, seed: of the bootstrap. title: of the
+    page.
     """
 
     title: str
@@ -37,3 +38,4 @@ class EvaluateOptions:
     k: int
     resamples: int
     seed: int
+    dimensions: tuple[int, ...] = ()
