@@ -52,6 +52,19 @@ async def test_no_params_whatever_make_it_raise_or_call_itself_broken(tmp_path: 
         assert (await rig.call("log-verify"))["ok"] is True
 
 
+async def test_an_id_that_no_stream_can_have_is_nobodys_defect(tmp_path: Path) -> None:
+    """One at a time, so that the refusal of one does not hide what another does."""
+    async with running(tmp_path / "d") as rig:
+        for name in NAMES:
+            module = commands.command(name)
+            assert module is not None
+            for field in msgspec.structs.fields(module.Params):
+                for one in ("a\0b", "\0", "a/b", "x" * 512) if field.encode_name.endswith("Id") else ():
+                    reply = await rig.execute(name, {field.encode_name: one})
+                    if isinstance(reply.error, ErrorBody):
+                        assert reply.error.kind is not ErrorKind.INTERNAL, (name, field.encode_name, one)
+
+
 async def test_an_unforeseen_error_is_told_without_its_secrets(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

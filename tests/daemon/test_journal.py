@@ -57,6 +57,15 @@ async def test_events_are_read_as_they_were_appended(tmp_path: Path) -> None:
         assert journal.head() == second.head
 
 
+async def test_a_name_with_a_nul_in_it_is_no_streams_and_not_that_of_its_beginning(tmp_path: Path) -> None:
+    async with opened(tmp_path / "data") as journal:
+        await put(journal, "job/a", note("one"), expected=0)
+        loaded = await journal.load("job/a\0b")
+        assert (loaded.version, loaded.state) == (0, None)
+        with pytest.raises(InvalidRequest, match="printable"):
+            await put(journal, "job/a\0b", note("two"), expected=0)
+
+
 async def test_what_is_read_from_the_file_equals_what_was_published(tmp_path: Path) -> None:
     async with opened(tmp_path / "data") as journal:
         await fill(journal, events=50)

@@ -135,6 +135,7 @@ def test_a_disk_that_fills_up_in_mid_checkpoint_costs_the_steps_since_the_last(
 ) -> None:
     """The real worker: typed failure, room given back, the checkpoint before it whole, and a resume that finishes."""
     job = Job(small_disk, base_model)
+    job.fresh = True  # whom this process waits for to stop must be its own child
     rows = make_chat_rows(8)
     wishes = {"schedule": {"epochs": 5, "batchSize": 1, "checkpoints": 8, "evaluations": 0}}
     worker = job.start(job.spec(rows, **wishes))

@@ -87,11 +87,14 @@ class Reader:
         return await self.events("pos > ? ORDER BY pos", (after, limit))
 
     async def look_up(self, streams: Iterable[str]) -> dict[str, Loaded]:
-        """Version and state of each stream, in one query; of those whose stored state is of no use, by folding."""
-        found: dict[str, Loaded] = {}
-        for stream, version, state_version, state in await self.fetch(
-            LOOK_UP, [msgspec.json.encode(list(streams)).decode()]
-        ):
+        """Version and state of each stream, in one query; of those whose stored state is of no use, by folding.
+
+        A name with a NUL is no stream's, and SQLite's JSON functions would cut it off there and find another one.
+        """
+        asked = list(streams)
+        found = {stream: Loaded(version=0, state=None) for stream in asked if "\0" in stream}
+        plain = msgspec.json.encode([stream for stream in asked if stream not in found]).decode()
+        for stream, version, state_version, state in await self.fetch(LOOK_UP, [plain]):
             assert isinstance(stream, str)
             loaded = Loaded(version=int(version or 0), state=None)
             if loaded.version and self.projector.folds(stream):
