@@ -45,7 +45,7 @@ test: $(READY) ## all tests, WORKERS=2 at a time; make test ARGS="-k journal" fo
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # Everything that records what it tried (tests/fault_record.py) runs here, whatever its marks; the kills come last.
-crash: $(READY) ## every enumeration, and KILLS=1000 kills of a real daemon; writes docs/reliability.md (an hour)
+crash: $(READY) ## every enumeration, and KILLS=1000 kills of a real daemon; writes docs/reliability.md (40 minutes)
 	@record="$$(mktemp)"; export GENOMED_FAULT_RECORD="$$record"; failed=0; \
 	  $(BIN)/python -m pytest -n $(WORKERS) -m "long or crash or fault" $(ARGS) || failed=1; \
 	  $(BIN)/python -m tests.crash.kills --kills $(KILLS) --out build/kills || failed=1; \
