@@ -1,9 +1,8 @@
 """genome/layer-quantize: of a layer, or of what an export of it published."""
 
-import json
 from pathlib import Path
 
-from tests.commands.local_layers import end_processes, errand_ended, local_layer, waits, working
+from tests.commands.local_layers import errand_ended, local_layer, waits, working
 from tests.commands.test_layer_merge import told
 from tests.daemon.daemon_rig import Rig
 
@@ -17,14 +16,11 @@ async def exported(rig: Rig, layer_id: str) -> str:
 
 
 async def test_an_export_is_quantized_where_it_lies(tmp_path: Path) -> None:
-    go = tmp_path / "go"
     async with working(tmp_path) as rig:
         layer_id = await local_layer(rig, tmp_path)
         export = await exported(rig, layer_id)
-        (tmp_path / "model" / "script.json").write_text(json.dumps([["look", str(go)]]))
         errand = (await rig.call("layer-quantize", {"errandId": export, "agreement": 0.9}))["errand"]
-        order = await told(rig, errand["errandId"])
-        assert order["options"] == {
+        assert (await errand_ended(rig, errand["errandId"])).requested.options == {
             "exported": str(rig.data_dir / "exports" / export),
             "perChannel": True,
             "agreement": 0.9,
@@ -34,7 +30,6 @@ async def test_an_export_is_quantized_where_it_lies(tmp_path: Path) -> None:
             "tokens": 16,
         }
         assert errand["layers"][0]["layerId"] == layer_id
-    end_processes(tmp_path / "d")
 
 
 async def test_a_layer_is_quantized_with_its_base_model(tmp_path: Path) -> None:

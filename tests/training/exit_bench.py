@@ -108,8 +108,8 @@ def layer(out: Path, base: Path, task: str = "CAUSAL_LM", **options: object) -> 
     }  # fmt: skip
     model = getattr(library, kinds[task]).from_pretrained(str(base))
     config = peft.LoraConfig(task_type=task, r=4, lora_alpha=8, **{"target_modules": "all-linear", **options})
-    layered = cast(_Model, peft.get_peft_model(model, config))
     torch.manual_seed(len(out.name))
+    layered = cast(_Model, peft.get_peft_model(model, config))
     for name, weight in layered.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.3)

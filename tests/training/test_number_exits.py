@@ -107,7 +107,7 @@ def test_an_exported_reranker_scores_as_predict_does_and_nearly_so_in_int8(room:
     scores = ours.score([("reset", "the account"), ("rain", "why of a database timeout")])
     assert scores.shape == (2,)
     assert 0 < scores.min() < scores.max() < 1
-    int8 = carried_out("quantize", room / "int8-scores", {"exported": str(done.result)})
+    int8 = carried_out("quantize", room / "int8-scores", {"exported": str(done.result), "scoreError": 0.5})
     assert 0 < int8.verification["scoreError"] <= int8.verification["mostScoreError"]  # type: ignore[operator]
     with pytest.raises(WorkerFailure, match="a score moves by"):
         carried_out("quantize", room / "exact-scores", {"exported": str(done.result), "scoreError": 0.0})
