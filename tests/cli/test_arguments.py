@@ -48,6 +48,7 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     colour: Colour | None = None
     colours: tuple[Colour, ...] = ()
     rate: float = 0.5
+    sizes: tuple[int, ...] = ()
     loud: bool = False
     inner: Inner | None = None
     extra: dict[str, str | int | float | bool | None] = {}
@@ -76,6 +77,7 @@ def typed(*line: str) -> object:
         (["t1", "--no-loud"], {"thingId": "t1", "loud": False}),
         (["t1", "--rate", "2"], {"thingId": "t1", "rate": 2}),
         (["t1", "--rate=1e-4"], {"thingId": "t1", "rate": 1e-4}),
+        (["t1", "--sizes", "64", "--sizes", "32"], {"thingId": "t1", "sizes": [64, 32]}),
         (["t1", "--colour", "red", "--colours", "red", "--colours", "blue"],
          {"thingId": "t1", "colour": "red", "colours": ["red", "blue"]}),
         (["t1", "--colours", '["blue"]'], {"thingId": "t1", "colours": ["blue"]}),
@@ -137,6 +139,13 @@ def test_a_given_file_is_left_as_it_is() -> None:
     how_many = next(option for option in options(Params) if option.path == ("inner", "howMany"))
     assert document([(how_many, "3")], base) == {"inner": {"label": "y", "howMany": 3}}  # type: ignore[arg-type]  # dict is invariant
     assert base == {"inner": {"label": "y"}}
+
+
+def test_what_an_option_takes_is_told_also_where_it_may_repeat() -> None:
+    told = {option.path: option.metavar for option in options(Params)}
+    assert told["rate",] == "NUMBER"
+    assert (told["sizes",], told["inner", "howMany"]) == ("N", "N")
+    assert told["colours",] == told["colour",] == "{red,blue}"
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53))

@@ -50,19 +50,7 @@ class Option:
 
     @property
     def metavar(self) -> str:
-        match self.kind:
-            case inspect.IntType():
-                return "N"
-            case inspect.FloatType():
-                return "NUMBER"
-            case inspect.StructType():
-                return "JSON"
-            case inspect.DictType():
-                return "KEY=VALUE"
-            case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
-                return _alternatives(bare(item))
-            case _:
-                return _alternatives(self.kind)
+        return _metavar(self.kind)
 
 
 def options(params: type[Struct]) -> list[Option]:
@@ -143,9 +131,21 @@ def _choices(kind: inspect.Type) -> tuple[str, ...]:
     return ()
 
 
-def _alternatives(kind: inspect.Type) -> str:
-    known = _choices(kind)
-    return "{" + ",".join(known) + "}" if known else "TEXT"
+def _metavar(kind: inspect.Type) -> str:
+    match kind:
+        case inspect.IntType():
+            return "N"
+        case inspect.FloatType():
+            return "NUMBER"
+        case inspect.StructType():
+            return "JSON"
+        case inspect.DictType():
+            return "KEY=VALUE"
+        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
+            return _metavar(bare(item))
+        case _:
+            known = _choices(kind)
+            return "{" + ",".join(known) + "}" if known else "TEXT"
 
 
 def _walk(struct: inspect.StructType, path: tuple[str, ...], prefix: str) -> Iterator[Option]:
