@@ -6,7 +6,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.training.conftest import Job, make_chat_rows, weights
+from tests.patience import PATIENCE_S
+from tests.training.conftest import Job, Json, make_chat_rows, weights
 from tests.training.engine_interpreters import interpreter
 
 from genomed.training.engines.mlx_layer import mlx_name, peft_name
@@ -79,6 +80,20 @@ def test_a_killed_mlx_run_goes_on_with_the_loss_curve_of_an_undisturbed_one(mlx_
     assert 0 < len(again) < len(curve)
     for step, loss in again.items():
         assert loss == pytest.approx(curve[step], rel=1e-6)
+
+
+def test_a_cancelled_mlx_run_stops_within_one_step(mlx_job: Job) -> None:
+    long: Json = {"schedule": {"checkpoints": 4, "evaluations": 2, "epochs": 200}}
+    worker = mlx_job.start(mlx_job.spec(make_chat_rows(24), **RUN | long))
+    mlx_job.wait_for("step", worker, 3)
+    mlx_job.want("cancel")
+    seen = len(mlx_job.of("step"))
+    assert worker.wait(PATIENCE_S) == 0
+    (stopped,) = mlx_job.of("stopped")
+    assert stopped["reason"] == "cancelled"
+    assert not mlx_job.of("finished")
+    # One step may have been under way when the wish was written, and one more have been told while it was.
+    assert int(str(stopped["step"])) <= seen + 2
 
 
 @pytest.mark.long
