@@ -334,21 +334,68 @@ def widest(screen: str) -> int:
     return max(map(len, bare.split("\r\n")))
 
 
+def filled_again(sitting: Sitting, rows: int, columns: int, last: str = "[q]uit") -> None:
+    """Waits for `last` on a screen of the window's new size; one of the old size may still be on its way."""
+    sitting.resize(rows, columns)
+    deadline = time.monotonic() + PATIENCE_S
+    while widest(sitting.until(last)) > columns:
+        assert time.monotonic() < deadline, "it was not filled again"
+        sitting.read()
+
+
 async def test_a_window_that_changes_is_filled_again(house: tuple[Rig, str]) -> None:
     rig, socket = house
     await a_batch(rig, rows=1)
 
     def steps(sitting: Sitting) -> None:
         assert widest(sitting.until("1/1", "[q]uit")) > 40
-        sitting.resize(10, 40)
-        deadline = time.monotonic() + PATIENCE_S
-        while widest(sitting.until("[q]uit")) > 40:  # a screen of the old width may still be on its way
-            assert time.monotonic() < deadline, "it was not filled again"
-            sitting.read()
+        filled_again(sitting, 10, 40)
         sitting.press("q")
         sitting.ended()
 
     await beside(lambda: gone_through(socket)(steps))
+
+
+async def test_what_was_said_stands_until_a_key_is_pressed_whatever_the_window_does(house: tuple[Rig, str]) -> None:
+    rig, socket = house
+    await a_batch(rig, rows=1)
+
+    def steps(sitting: Sitting) -> None:
+        sitting.until("1/1")
+        sitting.press("g", "what was wrong?")
+        sitting.process.send_signal(signal.SIGINT)
+        sitting.until("left as it was")
+        filled_again(sitting, 20, 50, "left as it was")
+        sitting.press("?", "approve: the row")
+        filled_again(sitting, 20, 40, "approve: the row")
+        sitting.press("x", "0+0", "[q]uit")
+        sitting.press("q")
+        sitting.ended()
+
+    await beside(lambda: gone_through(socket)(steps))
+
+
+async def test_a_window_that_changes_gives_up_no_edit(house: tuple[Rig, str], tmp_path: Path) -> None:
+    rig, socket = house
+    [item_id] = await a_batch(rig, rows=1)
+    editor = tmp_path / "editor"
+    editor.write_text(
+        "import sys, pathlib\n"
+        "row = pathlib.Path(sys.argv[1])\n"
+        "row.write_text('[]' if row.read_text() == '{broken' else '{broken')\n"
+    )
+
+    def steps(sitting: Sitting) -> None:
+        sitting.until("1/1")
+        sitting.press("e", "this is no JSON", "[e] edit again")
+        filled_again(sitting, 20, 50, "[e] edit again")
+        sitting.press("e", "a row is a JSON object", "[e] edit again")
+        sitting.press("x", "left as it was")
+        sitting.press("q")
+        sitting.ended()
+
+    await beside(lambda: gone_through(socket, editor=f"{sys.executable} {editor}")(steps))
+    assert await states(rig) == {item_id: "pending"}
 
 
 async def piped(socket: str, text: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -1,15 +1,21 @@
 """The recipe engine as a whole daemon: rows, retries, budgets, ends, restarts."""
 
 import logging
+import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import pytest
 from blockbuster import blockbuster_ctx
 from tests.daemon.daemon_rig import Json, running, write_rows
 from tests.daemon.recipe_rig import doubles, recipe_rig
 from tests.emulators.llm_server import KEY, llm_server
 
+from genomed.daemon.recipe_engine.folder import RecipeFolder
+from genomed.entities.json_value import JsonObject
 from genomed.entities.recipe_events import ItemFailed, ItemFinished
 
 PRICES: Json = {"prompt_usd_per_million": 1000.0, "completion_usd_per_million": 2000.0}
@@ -311,6 +317,33 @@ async def test_folders_of_runs_that_never_started_are_swept_at_the_next_start(tm
 
         await there.rig.until(gone, "the sweep")
         assert (tmp_path / "d" / "recipes" / run["runId"]).exists()
+
+
+class WhileWritten(list[JsonObject]):
+    """Lines of inputs; while they are written down, a daemon that starts looks for what the last one left."""
+
+    def __init__(self, folder: RecipeFolder, newest: str) -> None:
+        super().__init__([{"n": 1}])
+        self._folder, self._newest = folder, newest
+
+    def __iter__(self) -> Iterator[JsonObject]:
+        anyio.from_thread.run(partial(self._folder.clear, (), before=self._newest))
+        return super().__iter__()
+
+
+async def test_what_is_being_fetched_for_a_run_that_is_about_to_start_is_not_swept(tmp_path: Path) -> None:
+    folder = RecipeFolder(tmp_path)
+    newest, run_id = "run-0000000002a", "run-0000000002b"
+    kept = await folder.keep_lines(run_id, WhileWritten(folder, newest))
+    assert kept.rows == 1
+    assert os.listdir(tmp_path) == [run_id]
+
+
+async def test_what_a_daemon_that_was_killed_had_kept_or_fetched_is_swept(tmp_path: Path) -> None:
+    for left in ("run-0000000001a", "run-0000000001b.fetched-x", ".fetched-x"):
+        (tmp_path / left).mkdir()
+    await RecipeFolder(tmp_path).clear((), before="run-0000000002a")
+    assert os.listdir(tmp_path) == []
 
 
 async def test_the_rate_of_a_model_holds_for_all_runs_together(tmp_path: Path) -> None:

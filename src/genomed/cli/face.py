@@ -32,8 +32,8 @@ _SEQUENCES = {
     "[5~": "page up", "[6~": "page down",
 }  # fmt: skip
 
-REDRAW = ""
-"""The key that nobody pressed: the window changed."""
+REDRAW = "redraw"
+"""The key that nobody pressed: the window changed, or a signal woke us."""
 
 
 class Left(Exception):
@@ -52,7 +52,7 @@ class Face(Protocol):
     def show(self, lines: Sequence[str]) -> None: ...
 
     def key(self) -> tuple[str, str]:
-        """The key that was pressed, and the rest. Raises Left."""
+        """The key that was pressed, REDRAW, or nothing for a key without a name; and the rest. Raises Left."""
         ...
 
     def ask(self, question: str) -> str | None:
@@ -122,7 +122,7 @@ class Terminal:
             sequence += self._typed(1).decode(errors="ignore")
             if (sequence[-1:].isalpha() and sequence not in ("O", "[")) or sequence.endswith("~"):
                 break
-        return _SEQUENCES.get(sequence, REDRAW), ""
+        return _SEQUENCES.get(sequence, ""), ""
 
     def ask(self, question: str) -> str | None:
         try:

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
-from genomed.cli.face import Face, Left, face
+from genomed.cli.face import REDRAW, Face, Left, face
 from genomed.cli.failures import PROGRAM, ExitCode, Usage
 from genomed.cli.parsing import Globals
 from genomed.cli.render import say
@@ -92,10 +92,8 @@ class Sitting:
     def run(self, seen: Face) -> None:
         """Until the person leaves. Raises Left where the input ends first."""
         while True:
-            self._draw(seen)
             try:
-                key, _ = seen.key()
-                wish = meant(self.desk, key)
+                wish = meant(self.desk, self._pressed(seen))
                 if isinstance(wish, Quit):
                     return
                 self._fulfil(wish, seen)
@@ -154,8 +152,7 @@ class Sitting:
                     raise
                 self._refused(error)
             self._told += "\n[e] edit again, any other key leaves it"
-            self._draw(seen)
-            if seen.key()[0] != "e":
+            if self._pressed(seen) != "e":
                 self._told = "left as it was"
                 return
 
@@ -201,6 +198,14 @@ class Sitting:
         else:
             [batch] = self._show({**self._whose, "limit": 1}).batches
             self.pending = batch.counts.get("pending", 0)
+
+    def _pressed(self, seen: Face) -> str:
+        """The next key that a person pressed; until then the page is drawn as often as the window wants it."""
+        while True:
+            self._draw(seen)
+            key, _ = seen.key()
+            if key != REDRAW:
+                return key
 
     def _draw(self, seen: Face) -> None:
         columns, rows = seen.size()

@@ -77,7 +77,8 @@ class RecipeFolder:
 
         def work() -> KeptInputs:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with TemporaryDirectory(prefix=".fetched-", dir=self._folder) as fetched:
+            # Named after the run, as `clear` knows what belongs to a run that is about to start.
+            with TemporaryDirectory(prefix=f"{run_id}.fetched-", dir=self._folder) as fetched:
                 path = Path(fetched) / INPUTS
                 path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
                 return self._keep(run_id, path)
