@@ -1,7 +1,6 @@
 """The recipe engine as a whole daemon: rows, retries, budgets, ends, restarts."""
 
 import logging
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -336,14 +335,14 @@ async def test_what_is_being_fetched_for_a_run_that_is_about_to_start_is_not_swe
     newest, run_id = "run-0000000002a", "run-0000000002b"
     kept = await folder.keep_lines(run_id, WhileWritten(folder, newest))
     assert kept.rows == 1
-    assert os.listdir(tmp_path) == [run_id]
+    assert [path.name async for path in anyio.Path(tmp_path).iterdir()] == [run_id]
 
 
 async def test_what_a_daemon_that_was_killed_had_kept_or_fetched_is_swept(tmp_path: Path) -> None:
     for left in ("run-0000000001a", "run-0000000001b.fetched-x", ".fetched-x"):
         (tmp_path / left).mkdir()
     await RecipeFolder(tmp_path).clear((), before="run-0000000002a")
-    assert os.listdir(tmp_path) == []
+    assert [path.name async for path in anyio.Path(tmp_path).iterdir()] == []
 
 
 async def test_the_rate_of_a_model_holds_for_all_runs_together(tmp_path: Path) -> None:
