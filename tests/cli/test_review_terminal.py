@@ -1,5 +1,6 @@
 """`genome review` in a real terminal, against the real doors: keys decide; the terminal is left as it was."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -24,7 +25,7 @@ from tests.patience import PATIENCE_S
 
 from genomed.cli.face import ALTERNATE, CLEAR, MAIN
 from genomed.entities.review import note_of, read_body
-from genomed.entities.rows import RecordRow
+from genomed.entities.rows import ChatRow, Message, RecordRow
 from genomed.entities.types import ReviewPolicy
 
 R = TypeVar("R")
@@ -53,6 +54,7 @@ class Sitting:
         self._before = termios.tcgetattr(self._terminal)
         environment = os.environ | {"GENOMED_SOCKET": socket, "EDITOR": editor, "VISUAL": "", "TERM": "xterm"}
         environment |= {"COLUMNS": "90", "LINES": "30"}  # as shells leave them, whatever the window does later
+        environment.pop("PYTHONUNBUFFERED", None)  # few people's shells have it
         command = [sys.executable, "-m", "genomed.cli", "review", *words]
         self.process = subprocess.Popen(
             command,
@@ -63,6 +65,7 @@ class Sitting:
             process_group=0,
         )
         self.written = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def until(self, *wanted: str) -> str:
         """The screen as soon as all of it stands there."""
@@ -83,7 +86,8 @@ class Sitting:
         deadline = time.monotonic() + PATIENCE_S
         while self.process.poll() is None and time.monotonic() < deadline:
             self.read()
-        self.read()
+        while self.read():
+            pass
         return self.process.wait(timeout=PATIENCE_S)
 
     def is_as_before(self) -> bool:
@@ -100,10 +104,24 @@ class Sitting:
         os.close(self._terminal)
         os.close(self._reader)
 
-    def read(self) -> None:
-        """What is there, or comes soon."""
-        if select.select([self._reader], [], [], 0.1)[0]:
-            self.written += os.read(self._reader, 65536).decode()
+    def read(self) -> bool:
+        """What is there, or comes soon; whether there was anything."""
+        if not select.select([self._reader], [], [], 0.1)[0]:
+            return False
+        self.written += self._decoder.decode(os.read(self._reader, 65536))
+        return True
+
+    def stopped(self) -> bool:
+        """Whether Ctrl-Z stopped it; waits until it did, or ended."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            found, status = os.waitpid(self.process.pid, os.WUNTRACED | os.WNOHANG)
+            more = self.read()
+            if found:
+                while more:
+                    more = self.read()
+                return os.WIFSTOPPED(status)
+        return False
 
 
 def gone_through(socket: str, *words: str, editor: str = "false") -> Callable[[Callable[[Sitting], R]], R]:
@@ -297,8 +315,7 @@ async def test_ctrl_z_gives_the_terminal_to_the_shell_and_coming_back_takes_it_a
     def steps(sitting: Sitting) -> None:
         sitting.until("1/2")
         sitting.process.send_signal(signal.SIGTSTP)
-        _, status = os.waitpid(sitting.process.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
+        assert sitting.stopped()
         sitting.press("", MAIN)
         assert sitting.is_as_before()
         sitting.process.send_signal(signal.SIGCONT)
@@ -311,6 +328,56 @@ async def test_ctrl_z_gives_the_terminal_to_the_shell_and_coming_back_takes_it_a
         assert sitting.is_as_before()
 
     await beside(lambda: gone_through(socket)(steps))
+
+
+async def test_ctrl_z_in_the_middle_of_a_page_stops_it_too(house: tuple[Rig, str]) -> None:
+    rig, socket = house
+    text = "\n".join("a line of a long answer" for _ in range(2000))
+    await a_batch(
+        rig, rows=[ChatRow(messages=(Message(role="user", content="?"), Message(role="assistant", content=text)))]
+    )
+
+    def steps(sitting: Sitting) -> None:
+        sitting.until("1/1")
+        sitting.resize(2000, 90)  # a page that fills the terminal's buffer many times
+        sitting.until("1/1", "a line of")
+        sitting.process.send_signal(signal.SIGTSTP)
+        assert sitting.stopped()
+        assert sitting.is_as_before()
+        sitting.written = ""
+        sitting.process.send_signal(signal.SIGCONT)
+        sitting.resize(30, 90)
+        sitting.until("1/1", "[q]uit")
+        sitting.press("s", "end of the queue")
+        sitting.press("q")
+        assert sitting.ended() == 0
+
+    await beside(lambda: gone_through(socket)(steps))
+
+
+async def test_ctrl_z_at_a_question_leads_back_to_the_question(house: tuple[Rig, str]) -> None:
+    rig, socket = house
+    [item_id] = await a_batch(rig, rows=1)
+
+    def steps(sitting: Sitting) -> None:
+        sitting.until("1/1")
+        sitting.press("g", "what was wrong?")
+        sitting.process.send_signal(signal.SIGTSTP)
+        assert sitting.stopped()
+        assert sitting.is_as_before()
+        sitting.written = ""
+        sitting.process.send_signal(signal.SIGCONT)
+        sitting.until("what was wrong?")
+        sitting.press("too shorT\x7ft\n", "end of the queue")
+        sitting.press("q")
+        assert sitting.ended() == 0
+
+    await beside(lambda: gone_through(socket)(steps))
+    item, _ = await item_of(rig, item_id)
+    assert item.note_sha256 is not None
+    raw = await rig.journal.blob(item.note_sha256)
+    assert raw is not None
+    assert note_of(raw) == "too short"
 
 
 async def test_a_failure_in_the_middle_gives_the_terminal_back_too(house: tuple[Rig, str]) -> None:

@@ -70,8 +70,9 @@ class Terminal:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.colour = coloured(sys.stdout)
         self._environment = environment
-        self._in, self._out = sys.stdin.fileno(), sys.stdout
+        self._in, self._out = sys.stdin.fileno(), sys.stdout.fileno()
         self._before: list[object] = []
+        self._question: str | None = None
         self._wake_read, self._wake_write, self._woken_before = -1, -1, -1
         self._handlers: dict[int, object] = {}
 
@@ -126,8 +127,7 @@ class Terminal:
 
     def ask(self, question: str) -> str | None:
         try:
-            with self._cooked():
-                self._write(f"\n{question} ")
+            with self._cooked(f"\n{question} "):
                 line = self._typed(1 << 16)
         except KeyboardInterrupt:
             return None
@@ -155,8 +155,10 @@ class Terminal:
         return typed
 
     def _write(self, text: str) -> None:
-        self._out.write(text)
-        self._out.flush()
+        """Past Python's buffer, which a signal's handler may not write to while a page is on its way."""
+        left = text.encode(errors="replace")
+        while left:
+            left = left[os.write(self._out, left) :]
 
     def _take(self) -> None:
         tty.setcbreak(self._in)
@@ -168,14 +170,20 @@ class Terminal:
             self._write(MAIN)
 
     @contextmanager
-    def _cooked(self) -> Iterator[None]:
-        termios.tcsetattr(self._in, termios.TCSADRAIN, self._before)  # type: ignore[arg-type]  # as tcgetattr gave it
-        self._write("\x1b[?25h")
+    def _cooked(self, question: str) -> Iterator[None]:
+        """A line can be typed, behind the question."""
+        self._question = question
         try:
+            self._await_line(question)
             yield
         finally:
+            self._question = None
             tty.setcbreak(self._in)
             self._write("\x1b[?25l")
+
+    def _await_line(self, question: str) -> None:
+        termios.tcsetattr(self._in, termios.TCSADRAIN, self._before)  # type: ignore[arg-type]  # as tcgetattr gave it
+        self._write(f"\x1b[?25h{question}")
 
     @contextmanager
     def _elsewhere(self) -> Iterator[None]:
@@ -197,6 +205,8 @@ class Terminal:
         os.kill(os.getpid(), number)
         signal.signal(number, self._stopped)
         self._take()
+        if self._question is not None:
+            self._await_line(self._question)
         self._changed(number, frame)
 
 
