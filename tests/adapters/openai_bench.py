@@ -57,7 +57,7 @@ class OpenAIBench:
         self.root, self.emulator = root, emulator
         self.ahead_s = 0.0
         self.secrets = PlainSecrets({KEY: emulator.api_key})
-        self.settings: dict[str, object] = {"base_url": emulator.base_url, "timeout_s": 5, **settings}
+        self.settings: dict[str, object] = {"base_url": emulator.base_url, "timeout_s": PATIENCE_S, **settings}
         self.made: list[OpenAI] = []
 
     def now_us(self) -> int:

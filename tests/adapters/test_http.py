@@ -12,6 +12,7 @@ from aiohttp import web
 from anyio.abc import SocketStream
 from tests.adapters.local_bench import names_in
 from tests.adapters.loopback import app_server, raw_server, read_request
+from tests.patience import PATIENCE_S
 
 from genomed.adapters import _http
 from genomed.adapters._http import Http, Lost, Unsent, file_form
@@ -26,7 +27,7 @@ async def headers() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def client(base_url: str, timeout_s: float = 5.0) -> AsyncIterator[Http]:
+async def client(base_url: str, timeout_s: float = PATIENCE_S) -> AsyncIterator[Http]:
     http = Http(base_url, headers=headers, provider="acme", timeout_s=timeout_s, redact=lambda text: text)
     try:
         yield http

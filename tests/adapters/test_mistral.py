@@ -13,6 +13,7 @@ from tests.contract.wishes import configuration
 from tests.emulators.faults import FaultKind
 from tests.emulators.mistral_emulator import MistralEmulator
 from tests.golden.payloads import assert_payload
+from tests.patience import PATIENCE_S
 
 from genomed.adapters.mistral.report import STATUS_OF_WORD
 from genomed.adapters.mistral.translation import NOT_THEIRS
@@ -281,9 +282,9 @@ async def test_an_answer_that_is_not_whole_is_a_doubt(bench: MistralBench, kind:
 
 
 async def test_an_answer_that_comes_too_late_is_a_doubt(tmp_path: Path) -> None:
-    async with mistral_bench(tmp_path, timeout_s=0.5) as bench:
+    async with mistral_bench(tmp_path, timeout_s=5) as bench:
         submission = await bench.submission()
-        bench.emulator.fault("create_job", FaultKind.LATE, seconds=5)
+        bench.emulator.fault("create_job", FaultKind.LATE, seconds=PATIENCE_S)
         assert isinstance(await bench.provider.submit(submission), Ambiguous)
         assert bench.emulator.accepted == {SUFFIX: 1}
 
@@ -299,6 +300,22 @@ async def test_a_list_that_lags_is_asked_again_until_it_must_have_caught_up(benc
             await bench.provider.find(SUFFIX, job_id=JOB, intended_us=intended_us)
         assert 0 < (told.value.retry_after_s or 0) <= 60
     assert isinstance(await bench.provider.find(SUFFIX, job_id=JOB, intended_us=intended_us), Found)
+
+
+async def test_a_machine_that_sleeps_while_the_list_is_asked_makes_no_second_job(bench: MistralBench) -> None:
+    submission = await bench.submission()
+    bench.emulator.fault("list_jobs", FaultKind.LAG, calls=1)
+    bench.emulator.fault("create_job", FaultKind.LOSE_REPLY)
+    provider, intended_us = bench.provider, bench.now_us()
+    bench.ahead_s = 3600  # so long it waited before it was sent
+    assert isinstance(await provider.submit(submission), Ambiguous)
+
+    def sleep() -> None:
+        bench.ahead_s += 3600
+
+    bench.secrets.on_reveal = sleep
+    with pytest.raises(Transient):
+        await provider.find(SUFFIX, job_id=JOB, intended_us=intended_us)
 
 
 async def test_what_was_never_taken_is_absent_once_the_lists_must_have_caught_up(bench: MistralBench) -> None:

@@ -14,6 +14,7 @@ from tests.adapters.openai_bench import JOB, OpenAIBench, facts, openai_bench
 from tests.contract.wishes import configuration
 from tests.emulators.faults import FaultKind
 from tests.emulators.openai_emulator import BASE_MODEL
+from tests.patience import PATIENCE_S
 
 from genomed.entities.ids import submission_key
 from genomed.entities.ports import Accepted, Ambiguous, Found
@@ -32,7 +33,7 @@ async def sdk(bench: OpenAIBench, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     """As it comes, but that it does not wait half a second and more between its retries."""
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
     async with AsyncOpenAI(
-        base_url=bench.emulator.base_url, api_key=bench.emulator.api_key, timeout=5, max_retries=RETRIES
+        base_url=bench.emulator.base_url, api_key=bench.emulator.api_key, timeout=PATIENCE_S, max_retries=RETRIES
     ) as client:
         yield client
 

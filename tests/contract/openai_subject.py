@@ -10,6 +10,7 @@ from tests.contract.emulator_faults import EmulatorFaults
 from tests.contract.wishes import configuration
 from tests.emulators.emulator import serving
 from tests.emulators.openai_emulator import BASE_MODEL, ENDLESS_MODEL, OpenAIEmulator
+from tests.patience import PATIENCE_S
 
 from genomed.adapters import openai
 from genomed.conformance import Subject
@@ -28,7 +29,7 @@ def provider_on(emulator: OpenAIEmulator, root: Path, secrets: Secrets, **settin
         ProviderContext(
             jobs_dir=str(root / "jobs"),
             layers_dir=str(root / "layers"),
-            settings={"base_url": emulator.base_url, "timeout_s": 5, "lookup_lag_s": 5, **settings},
+            settings={"base_url": emulator.base_url, "timeout_s": PATIENCE_S, "lookup_lag_s": 5, **settings},
             now_us=lambda: time.time_ns() // 1000,
             secrets=secrets,
         )

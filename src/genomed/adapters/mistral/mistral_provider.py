@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from genomed.adapters import _parameters
 from genomed.adapters._answers import create_outcome, refusal
+from genomed.adapters._doubts import Doubts
 from genomed.adapters._hosted_layer import FORMAT, publish_hosted
 from genomed.adapters._http import Http, Lost, Unsent
 from genomed.adapters._placeholders import filled
@@ -65,6 +66,7 @@ class Mistral:
         self._settings = settings_from(context.settings)
         self._secrets = context.secrets
         self._now_us = context.now_us
+        self._doubts = Doubts(context.now_us)
         self._http = Http(
             self._settings.endpoint,
             headers=self._headers,
@@ -157,17 +159,18 @@ class Mistral:
             there = await self._by_key(submission.key)
             if there is not None:
                 return Accepted(provider_job_id=there.id, adopted=True)
-            return await self._created(await self._body(submission))
+            return self._doubts.note(submission.key, await self._created(await self._body(submission)))
         except Transient as trouble:
             return Deferred(reason=trouble.message, retry_after_s=trouble.retry_after_s)
         except GenomeError as refused:  # before the create call: nothing was sent
             return Rejected(error=replace(refused.body(), provider=NAME, retryable=False))
 
     async def find(self, key: str, *, job_id: str, intended_us: int) -> LookupOutcome:  # noqa: ARG002 -- the key says whose it is
+        asked_us = self._now_us()  # before the list is: it says nothing of what was made after that
         there = await self._by_key(key)
         if there is not None:
             return Found(provider_job_id=there.id)
-        waited_s = (self._now_us() - intended_us) / 1_000_000
+        waited_s = (asked_us - self._doubts.latest(key, intended_us)) / 1_000_000
         if waited_s < self._settings.lookup_lag_s:
             message = f"{key} is not in Mistral's list yet, which may lag"
             raise Transient(message, retry_after_s=self._settings.lookup_lag_s - waited_s, provider=NAME)

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from msgspec import Struct
 
 from genomed.adapters._answers import create_outcome
+from genomed.adapters._doubts import Doubts
 from genomed.adapters._hosted_layer import FORMAT
 from genomed.adapters._http import Lost, Unsent
 from genomed.adapters._placeholders import filled
@@ -52,6 +53,7 @@ class Sighting(Struct, frozen=True):
 class Submissions:
     def __init__(self, server: Server, settings: OpenAISettings, secrets: Secrets, now_us: Callable[[], int]) -> None:
         self._server, self._settings, self._secrets, self._now_us = server, settings, secrets, now_us
+        self._doubts = Doubts(now_us)
 
     async def submit(self, submission: Submission) -> SubmitOutcome:
         try:
@@ -62,19 +64,20 @@ class Submissions:
             return Deferred(reason=trouble.message, retry_after_s=trouble.retry_after_s)
         except GenomeError as refused:
             return Rejected(error=refused.body())
-        return await self._created(payload)
+        return self._doubts.note(submission.key, await self._created(payload))
 
     async def find(self, key: str, *, intended_us: int) -> LookupOutcome:
         """Raises Transient while the list may lag behind."""
         if not self._settings.searchable:
             return Unsearchable()
+        asked_us = self._now_us()  # before the list is: it says nothing of what was made after that
         try:
             seen = await self._looked_up(key, since_s=intended_us / 1e6 - CLOCKS_APART_S)
         except (NotFound, ProviderRejected, MalformedResponse):
             return Unsearchable()  # it has no such list, or one that cannot be read
         if seen.ours is not None:
             return Found(provider_job_id=seen.ours.id)
-        left_s = self._settings.lookup_lag_s - (self._now_us() - intended_us) / 1e6
+        left_s = self._settings.lookup_lag_s - (asked_us - self._doubts.latest(key, intended_us)) / 1e6
         if left_s > 0:
             raise Transient(f"{key} is not listed; the list may lag", retry_after_s=left_s, provider=NAME)
         return Unsearchable() if seen.unlabelled else Absent()

@@ -81,10 +81,12 @@ class Creation:
         slip = await self._slip(job_id, key)
         if slip is not None and slip.provider_job_id is not None:
             return Found(provider_job_id=slip.provider_job_id)
-        found = await self._listed(key, slip, slip.sent_us if slip else intended_us)
+        asked_us = self._now_us()  # before the list is: it says nothing of what was made after that
+        sent_us = slip.sent_us if slip else intended_us
+        found = await self._listed(key, slip, sent_us)
         if found.theirs is not None:
             return Found(provider_job_id=found.theirs)
-        left_s = self._lag_s - (self._now_us() - intended_us) / 1_000_000
+        left_s = self._lag_s - (asked_us - max(sent_us, intended_us)) / 1_000_000
         if left_s > 0 and not found.final:
             raise Transient(f"together's list may not show {key} yet", retry_after_s=left_s, provider=NAME)
         reason = found.doubt or f"no job bears the key {key}"
