@@ -1,14 +1,17 @@
 """How much memory a training run will need, and how much there is.
 
 The estimate is pure and errs upwards; it exists to refuse a run that cannot fit before hours are spent on it. On a CPU
-with glibc it lies within LEAST_OF_PEAK and MOST_OF_PEAK times the measured peak of a batch of longest rows, in fp32
-(tests/adapters/test_local_memory_measured.py, kinds chat, preference, labelled and triplet); on a GPU nobody has
-measured it yet. Where most rows are shorter than the longest, it is too high by as much as they are shorter.
+with glibc it lies within LEAST_OF_PEAK and MOST_OF_PEAK times the measured peak of a batch of longest rows, in fp32 and
+bf16, with checkpointing and without (tests/adapters/test_local_memory_measured.py, all kinds that train a transformer);
+on a GPU nobody has measured it yet. Where most rows are shorter than the longest, it is too high by as much as they are
+shorter.
 
 Sources: weights, gradients, Adam: Rajbhandari et al., "ZeRO", arXiv 1910.02054, section 3.1 (4 bytes each in fp32, two
 Adam moments). Activations: Korthikanti et al., arXiv 2205.05198, eq. 2 without its attention-matrix term (34 bytes per
 token, hidden unit and layer in 16 bit), because the worker's attention kernels do not hold that matrix; with
-checkpointing 2 bytes and one whole layer, ibid. section 5. 4-bit weights: QLoRA, arXiv 2305.14314, section 3.
+checkpointing 2 bytes and one whole layer, ibid. section 5, here doubled: while a layer that was made anew is gone
+through backwards, its gradients lie beside it (LoRA's runs on a CPU needed 1.2 to 1.4 times the undoubled estimate).
+4-bit weights: QLoRA, arXiv 2305.14314, section 3.
 """
 
 import os
@@ -124,7 +127,7 @@ def _activations(work: Workload) -> int:
     layer = _bytes_per_token(work) * rows * work.tokens * width
     kept = work.layers * layer
     if work.checkpointing:
-        kept = min(kept, layer + 2 * rows * work.tokens * work.hidden * work.layers * width)
+        kept = min(kept, 2 * layer + 2 * rows * work.tokens * work.hidden * work.layers * width)
     if not work.cuda:
         kept *= HELD_BY_THE_ALLOCATOR
     if work.row_kind in ENCODED:
