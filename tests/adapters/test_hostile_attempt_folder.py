@@ -106,7 +106,7 @@ async def test_whoever_says_that_it_has_ended_has(
     over: Callable[[Snapshot], bool] = lambda one: one.artifact is not None or is_ended(one)  # noqa: E731
     await poll_until(provider, over)
     assert isinstance(provider, Prunable)
-    assert await provider.prune(JOB) > 0, "its worker lives"
+    assert await provider.prune(JOB), "its worker lives"
 
 
 async def published(bench: Bench, provider: Provider) -> None:

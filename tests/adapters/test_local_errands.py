@@ -2,17 +2,27 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PosixPath
+from typing import ClassVar, Self
 
 import anyio
 import msgspec
 import pytest
+from anyio import from_thread
 from msgspec.structs import replace
-from tests.adapters.local_bench import Bench, Step, exists, json_in, names_in
+from tests.adapters.local_bench import STAND_IN, Bench, Step, exists, json_in, names_in
 from tests.patience import PATIENCE_S
 
+from genomed.adapters.local.availability import Interpreter
+from genomed.adapters.local.errands import LocalErrands
+from genomed.adapters.local.memory_guard import MemoryGuard
+from genomed.adapters.local.sandbox import Choice, Sandbox
+from genomed.adapters.local.settings import LocalSettings
+from genomed.adapters.local.worker_process import Workers
 from genomed.entities.errand_port import Errand, ErrandLook, ErrandRunner, ExportRequest, RunsErrands
 from genomed.entities.errors import Conflict, MalformedResponse, Unsupported
 
@@ -118,6 +128,105 @@ async def test_a_process_that_is_gone_without_a_word_is_lost_and_another_attempt
     assert "no room for me" in look.message
     await runner.start(errand(DONE, attempt=2))
     assert (await look_until(runner, "finished", attempt=2)).files == HASHES
+
+
+class AskedForItsParent(PosixPath):
+    """A path that tells, once, when it is asked for the folder above it and that is gone."""
+
+    tells: ClassVar[list[Callable[[], object]]] = []
+
+    @property
+    def parent(self) -> Self:
+        found = super().parent
+        if self.tells and not found.exists():
+            self.tells.pop()()
+        return found
+
+
+def plain_errands(
+    home: Path, settings: LocalSettings, *, interpreter: Interpreter | None = None, sandbox: Sandbox | None = None
+) -> LocalErrands:
+    """With parts of their own, as the provider gives them."""
+    workers = Workers()
+    return LocalErrands(
+        home,
+        settings,
+        interpreter=interpreter or Interpreter(settings, clock_us),
+        sandbox=sandbox or Sandbox(settings, home, clock_us),
+        workers=workers,
+        guard=MemoryGuard(workers, settings),
+        now_us=clock_us,
+        redact=str,
+    )
+
+
+def clock_us() -> int:
+    return time.time_ns() // 1000
+
+
+async def test_scratch_goes_while_another_errand_is_looked_at_for_the_first_time(bench: Bench) -> None:
+    settings = LocalSettings(worker=STAND_IN, memory_reserve_bytes=0, sandbox="none")
+    runner = plain_errands(AskedForItsParent(bench.root / "errands"), settings)
+    await runner.start(errand(DONE))
+    await runner.start(replace(errand(DONE), errand_id="errand-2"))
+    await look_until(runner, "finished")
+    AskedForItsParent.tells.append(lambda: from_thread.run(runner.look, "errand-2"))
+    assert await runner.clear(ID) > 0
+    assert AskedForItsParent.tells == [], "somebody looked in between"
+    assert not exists(bench.root / "errands" / ID)
+
+
+class HeldSandbox(Sandbox):
+    def __init__(self, settings: LocalSettings, jobs_dir: Path) -> None:
+        super().__init__(settings, jobs_dir, clock_us)
+        self.asked, self.go = anyio.Event(), anyio.Event()
+
+    async def choice(self, *, device: str) -> Choice:
+        self.asked.set()
+        await self.go.wait()
+        return await super().choice(device=device)
+
+
+def interpreter_at(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(("#!/bin/sh", *lines, "")))
+    path.chmod(0o755)
+    return path
+
+
+async def lies_there(path: Path) -> None:
+    with anyio.fail_after(PATIENCE_S):
+        while True:
+            if exists(path):
+                return
+            await anyio.sleep(0.01)
+
+
+async def test_an_errand_is_started_with_the_interpreter_that_said_it_can_train(bench: Bench) -> None:
+    """The configured one cannot. While it is asked anew, an errand begins that had its answer before."""
+    anew, asked, go = (bench.root / name for name in ("anew", "asked", "go"))
+    poor = interpreter_at(
+        bench.root / "configured",
+        '[ "$2" = probe ] || exit 1',
+        f"if [ -e {anew} ]; then : > {asked}; while [ ! -e {go} ]; do sleep 0.01; done; fi",
+        """echo '{"problems": ["no torch"]}'""",
+    )
+    able = interpreter_at(bench.root / "installed", f'exec {sys.executable} "$@"')
+    settings = LocalSettings(python=str(poor), worker=STAND_IN, memory_reserve_bytes=0, sandbox="none")
+    ahead_us = 0
+    interpreter = Interpreter(settings, lambda: clock_us() + ahead_us, installed=able)
+    sandbox = HeldSandbox(settings, bench.root / "jobs")
+    runner = plain_errands(bench.root / "errands", settings, interpreter=interpreter, sandbox=sandbox)
+    assert (await interpreter.probe()).reason is None
+    await anyio.Path(anew).touch()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(runner.start, errand(DONE))
+        await sandbox.asked.wait()
+        ahead_us = int(settings.probe_ttl_s * 1e6) + 1
+        tasks.start_soon(interpreter.probe)
+        await lies_there(asked)
+        sandbox.go.set()
+        assert (await look_until(runner, "finished", "lost")).state == "finished"
+        await anyio.Path(go).touch()
 
 
 async def test_a_failure_in_its_own_words_is_told(bench: Bench) -> None:

@@ -5,14 +5,31 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import pytest
-from tests.adapters.local_bench import JOB, STARTED, Bench, accepted, bench_in, json_in, poll_until, step_line
+from tests.adapters.local_bench import (
+    JOB,
+    STARTED,
+    Bench,
+    accepted,
+    bench_in,
+    emptied,
+    json_in,
+    poll_until,
+    step_line,
+)
+from tests.patience import PATIENCE_S
 
-from genomed.adapters.local import sessions
-from genomed.adapters.local.memory_guard import SHORTAGE_LOOKS
+from genomed.adapters.local import memory_guard, sessions
+from genomed.adapters.local.attempt_folder import AttemptFolder
+from genomed.adapters.local.memory_guard import SHORTAGE_LOOKS, MemoryGuard
 from genomed.adapters.local.sessions import everybody, members, memory_bytes, oom_kills
+from genomed.adapters.local.settings import LocalSettings
+from genomed.adapters.local.worker_process import Workers
 from genomed.entities.errors import ErrorKind
 from genomed.entities.ports import Provider, Snapshot
 from genomed.entities.types import JobStatus
@@ -66,7 +83,7 @@ async def test_a_worker_whose_children_take_too_much_is_ended_with_all_of_them(
     assert "memory_limit_bytes allows 0.15 GiB" in last.error.message
     assert "processes" in last.error.message
     assert last.error.remedy is not None
-    assert members(leader) == []
+    await emptied(leader)
     assert stranger.poll() is None
 
 
@@ -81,14 +98,17 @@ async def test_pages_that_children_share_are_counted_once(bench: Bench) -> None:
     assert not verdict(bench)
 
 
-async def test_who_does_not_listen_is_ended_by_force_by_a_later_daemon_too(bench: Bench) -> None:
+async def test_who_does_not_listen_is_ended_by_force_by_a_later_daemon_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_guard, "KILL_AFTER_TERM_S", 3600)
     bench.script(("deaf", None), STARTED, ("hold", 200), ("sleep", 60))
     await accepted(bench, bench.submission())
     first = bench.provider()
     await poll_until(first, lambda _: verdict(bench))
     assert (await polls(first, 3))[-1].status is JobStatus.RUNNING
     assert members(session(bench))
-    bench.ahead_s = 60
+    bench.ahead_s = 3601
     last = (await poll_until(bench.provider(), is_over))[-1]
     assert last.error is not None
     assert "memory_limit_bytes" in last.error.message
@@ -123,6 +143,39 @@ async def test_a_machine_that_stays_short_ends_the_worker_and_a_moment_does_not(
     last = (await poll_until(provider, is_over))[-1]
     assert last.error is not None
     assert "memory_reserve_bytes" in last.error.message
+
+
+ALONE_S = 1.0
+"""How long a look waits for another one at the same moment; where there is none, it goes on alone."""
+
+
+class Crossing(Workers):
+    """Whoever asks whether the former worker lives meets another who asks it too, and hears that it is gone."""
+
+    def __init__(self, former: AttemptFolder) -> None:
+        super().__init__()
+        self._former, self._both = former, Barrier(2)
+
+    def alive(self, folder: AttemptFolder) -> bool:
+        if folder != self._former:
+            return True
+        with suppress(BrokenBarrierError):
+            self._both.wait(ALONE_S)
+        return False
+
+
+def test_two_workers_that_are_looked_at_in_one_moment_are_not_both_ended_for_one_shortage(tmp_path: Path) -> None:
+    former, one, other = (AttemptFolder(tmp_path / name / "attempt-1") for name in ("former", "one", "other"))
+    guard = MemoryGuard(Crossing(former), LocalSettings(memory_reserve_bytes=1 << 60))
+    for folder, looks in ((former, SHORTAGE_LOOKS), (one, SHORTAGE_LOOKS - 1), (other, SHORTAGE_LOOKS - 1)):
+        folder.root.mkdir(parents=True)
+        for _ in range(looks):
+            guard.look(folder, now_us=0)
+    assert former.verdict.exists()
+    with ThreadPoolExecutor() as pool:
+        for looked in [pool.submit(guard.look, folder, now_us=0) for folder in (one, other)]:
+            looked.result(PATIENCE_S)
+    assert sorted((one.verdict.exists(), other.verdict.exists())) == [False, True]
 
 
 async def test_a_worker_killed_by_somebody_else_is_lost_and_not_called_out_of_memory(bench: Bench) -> None:

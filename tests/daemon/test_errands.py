@@ -1,13 +1,22 @@
 """The loops that carry errands, with real processes: across restarts, one after the other, cancelled, lost, failed."""
 
 from pathlib import Path
+from typing import Any
 
+import anyio
+import pytest
 from tests.adapters.local_bench import names_in
 from tests.commands.local_layers import errand_ended, local_layer, record_of, waits, working
-from tests.daemon.daemon_rig import Rig
+from tests.daemon.daemon_rig import Json, Rig
+from tests.patience import PATIENCE_S
 
+from genomed.daemon.journal.journal import Journal
+from genomed.entities.errand_port import RunsErrands
 from genomed.entities.errand_record import ErrandState
 from genomed.entities.errors import ErrorKind
+from genomed.entities.journal_port import Loaded
+
+TWO: Json = {"poll_s": {"local": 0.01}, "errands": 2}
 
 
 async def asked(rig: Rig, layer_id: str, command: str = "layer-export", **more: object) -> str:
@@ -66,7 +75,7 @@ async def test_one_runs_at_a_time_in_the_order_in_which_they_were_asked_for(tmp_
         layer_id = await local_layer(rig, tmp_path, *waits(go))
         first, second, third = [await asked(rig, layer_id) for _ in range(3)]
         await in_state(rig, first, ErrandState.RUNNING)
-        await rig.call("errand-cancel", {"errandId": second, "waitS": 10})
+        await rig.call("errand-cancel", {"errandId": second, "waitS": PATIENCE_S})
         assert (await record_of(rig, second)).state is ErrandState.CANCELLED, "one that waits needs no place"
         assert (await record_of(rig, third)).state is ErrandState.REQUESTED
         go.touch()
@@ -74,11 +83,96 @@ async def test_one_runs_at_a_time_in_the_order_in_which_they_were_asked_for(tmp_
         assert exports(rig) == [first, third]
 
 
+class LateReader:
+    """The real journal, which answers about one stream only after it has answered about another."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.late, self.first = "", ""
+        self._told = anyio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    async def load(self, stream: str) -> Loaded:
+        if stream == self.late:
+            await self._told.wait()
+        loaded = await self._journal.load(stream)
+        if stream == self.first:
+            self._told.set()
+        return loaded
+
+
+@pytest.mark.parametrize("began", [False, True], ids=["both wait", "the first one runs"])
+async def test_one_that_was_read_before_its_forerunner_starts_as_soon_as_there_is_room(
+    tmp_path: Path, *, began: bool
+) -> None:
+    go = tmp_path / "go"
+    async with working(tmp_path, alone=not began) as rig:
+        layer_id = await local_layer(rig, tmp_path, *waits(go))
+        first, second = [await asked(rig, layer_id) for _ in range(2)]
+        if began:
+            await in_state(rig, first, ErrandState.RUNNING)
+    readers: list[LateReader] = []
+
+    def read_late(journal: Journal) -> Any:
+        readers.append(LateReader(journal))
+        return readers[0]
+
+    async with working(tmp_path, more={"courier": TWO}, alone=True, journal_seen_by_parts=read_late) as rig:
+        readers[0].late, readers[0].first = f"errand/{first}", f"errand/{second}"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(rig.parts.errands.run)
+            await in_state(rig, second, ErrandState.RUNNING)
+            await in_state(rig, first, ErrandState.RUNNING)
+            go.touch()
+            for errand_id in (first, second):
+                assert (await errand_ended(rig, errand_id)).state is ErrandState.FINISHED
+            tasks.cancel_scope.cancel()
+
+
+async def test_more_run_at_a_time_as_soon_as_the_configuration_says_so(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    async with working(tmp_path) as rig:
+        layer_id = await local_layer(rig, tmp_path, *waits(go))
+        first, second = [await asked(rig, layer_id) for _ in range(2)]
+        await in_state(rig, first, ErrandState.RUNNING)
+        assert (await record_of(rig, second)).state is ErrandState.REQUESTED
+        await rig.reconfigure({"courier": TWO})
+        await in_state(rig, second, ErrandState.RUNNING)
+        assert (await record_of(rig, first)).state is ErrandState.RUNNING
+        go.touch()
+        for errand_id in (first, second):
+            await errand_ended(rig, errand_id)
+
+
+async def test_scratch_that_cannot_go_is_no_failure_of_what_was_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with working(tmp_path) as rig:
+        provider = rig.parts.providers.get("local")
+        assert isinstance(provider, RunsErrands)
+
+        async def stuck(errand_id: str) -> int:
+            raise RuntimeError(f"{errand_id} stays")
+
+        monkeypatch.setattr(provider.errands, "clear", stuck)
+        errand_id = await asked(rig, await local_layer(rig, tmp_path))
+        await errand_ended(rig, errand_id)
+
+        async def left() -> bool:
+            return rig.parts.errands.idle
+
+        await rig.until(left, "the end of its loop")
+        assert await rig.types(f"errand/{errand_id}") == ["errand.requested", "errand.started", "errand.finished"]
+
+
 async def test_a_cancelled_one_stops_and_publishes_nothing(tmp_path: Path) -> None:
     async with working(tmp_path) as rig:
         errand_id = await asked(rig, await local_layer(rig, tmp_path, ("obey", None)))
         await in_state(rig, errand_id, ErrandState.RUNNING)
-        view = (await rig.call("errand-cancel", {"errandId": errand_id, "waitS": 15, "reason": "enough"}))["errand"]
+        wish = {"errandId": errand_id, "waitS": PATIENCE_S, "reason": "enough"}
+        view = (await rig.call("errand-cancel", wish))["errand"]
         assert (view["state"], view["path"]) == ("cancelled", None)
         assert exports(rig) == []
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -129,6 +130,58 @@ async def test_a_keyring_that_waits_for_a_person_holds_nobody_up_for_ever() -> N
         assert "did not answer" in (await refusal("keyring:acme/api", store)).message, "and nobody is asked twice"
     finally:
         Silent.over.set()
+
+
+SILENT = """
+from time import sleep
+from keyring.backend import KeyringBackend
+
+class Silent(KeyringBackend):
+    priority = 5
+
+    def get_password(self, service, username):
+        sleep(24 * 3600)
+
+    def set_password(self, service, username, password):
+        pass
+"""
+
+
+def test_a_keyring_that_nobody_answers_for_keeps_no_daemon_from_ending(tmp_path: Path) -> None:
+    (tmp_path / "silent_keyring.py").write_text(SILENT)
+    program = """
+import anyio
+import genomed.daemon.secrets.secret_store as store
+from genomed.entities.errors import MissingCredentials
+async def main():
+    try:
+        await store.SecretStore({}, keyring_s=0.05).reveal("keyring:acme/api")
+    except MissingCredentials as refused:
+        print(refused.message)
+anyio.run(main)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHON_KEYRING_BACKEND": "silent_keyring.Silent"},
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert "did not answer" in told.stdout
+
+
+async def test_a_keyring_that_breaks_in_a_way_of_its_own_is_told_and_can_be_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken, store = use(InMemory()), SecretStore({})
+    noted: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", noted.append)
+    monkeypatch.setattr(broken, "get_password", lambda *_: 1 / 0)
+    assert "gave no answer" in (await refusal("keyring:acme/train/api", store)).message
+    assert len(noted) == 1, "with its trace, for whoever looks at what the daemon said"
+    monkeypatch.undo()
+    assert await store.reveal("keyring:acme/train/api") == VALUE
 
 
 def test_the_library_loads_for_the_first_reference_alone_and_its_absence_is_a_sentence(tmp_path: Path) -> None:

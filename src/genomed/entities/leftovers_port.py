@@ -18,9 +18,9 @@ class Forgetful(Protocol):
 class Prunable(Protocol):
     """A provider that keeps files of ended jobs on this machine, and can let them go. Not part of the contract."""
 
-    async def prune(self, job_id: str) -> int:
+    async def prune(self, job_id: str) -> int | None:
         """Remove what an ended job left: checkpoints, logs, answers; never a layer. How many bytes went.
 
-        Nothing goes while a worker of the job runs. Twice is harmless.
+        None: nothing went, for a worker of the job runs. Twice is harmless.
         """
         ...

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from genomed.adapters import _parameters
 from genomed.adapters.local.parameters import LocalParameters
@@ -44,9 +45,13 @@ class Device(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Probe(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the interpreter said of itself. problems: sentences; none means that it can train."""
+    """What the interpreter said of itself. problems: sentences; none means that it can train.
+
+    interpreter: who said it, by path, as we asked for it; whatever stands there in its own words.
+    """
 
     python: str | None = None
+    interpreter: str = ""
     versions: dict[str, str | None] = {}
     device: Device = Device()
     bf16: bool = False
@@ -72,7 +77,6 @@ class Interpreter:
     def __init__(self, settings: LocalSettings, now_us: Callable[[], int], *, installed: Path | None = None) -> None:
         """installed: TRL's own environment below the data folder, taken where the one of the settings cannot train."""
         self._settings, self._installed = settings, installed
-        self.python = settings.engines["trl"].python if "trl" in settings.engines else settings.python
         self._now_us = now_us
         self._asking = anyio.Lock()
         self._known: Probe | None = None
@@ -88,17 +92,14 @@ class Interpreter:
 
     async def _ask(self) -> Probe:
         settings = self._settings
+        python = settings.engines["trl"].python if "trl" in settings.engines else settings.python
         if settings.launch != SPAWN:
-            return await self._ask_trainer(settings.launch)
-        self.python = settings.engines["trl"].python if "trl" in settings.engines else settings.python
-        probe = await self._ask_of(self.python)
+            return replace(await self._ask_trainer(settings.launch), interpreter=python)
+        probe = replace(await self._ask_of(python), interpreter=python)
         if probe.reason is None or "trl" in settings.engines or not await self._is_installed():
             return probe
-        other = await self._ask_of(str(self._installed))
-        if other.reason is not None:
-            return probe
-        self.python = str(self._installed)
-        return other
+        other = replace(await self._ask_of(str(self._installed)), interpreter=str(self._installed))
+        return probe if other.reason is not None else other
 
     async def _is_installed(self) -> bool:
         return self._installed is not None and await anyio.to_thread.run_sync(self._installed.exists)

@@ -40,13 +40,13 @@ class Engines(Struct, frozen=True, kw_only=True):
     def shown(self) -> Sequence[EngineOffer]:
         return [offer_of(name, found) for name, found in self.offers.items()]
 
-    def python(self, name: EngineName, main: str) -> str:
-        return self.offers[name].python or main
+    def python(self, name: EngineName) -> str:
+        return self.offers[name].python or self.probe.interpreter
 
 
 async def look(interpreter: Interpreter, environments: EngineEnvironments, settings: LocalSettings) -> Engines:
     probe = await interpreter.probe()
-    offers = await environments.offers(probe, interpreter.python)
+    offers = await environments.offers(probe, probe.interpreter)
     return Engines(probe=probe, offers=offers, default=settings.engine)
 
 

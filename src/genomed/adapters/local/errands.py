@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from genomed.adapters.local import errand_publication, errand_start, memory, published_folders, worker_start
 from genomed.adapters.local.attempt_folder import AttemptFolder, attempts_of
-from genomed.adapters.local.availability import Interpreter
+from genomed.adapters.local.availability import Interpreter, Probe
 from genomed.adapters.local.control_group import Group
 from genomed.adapters.local.errand_progress import Said, read_on
 from genomed.adapters.local.hangs import HangWatch
@@ -60,11 +60,10 @@ class LocalErrands:
             raise Transient(f"the trainer does not answer: {probe.reason}", retry_after_s=RETRY_S, provider="local")
         if probe.reason is not None:
             raise Unsupported(f"work on layers is not available: {probe.reason}", provider="local")
-        device = probe.device.kind
-        choice = await self._sandbox.choice(device=device)
-        await looked(partial(self._start, errand, device, choice))
+        choice = await self._sandbox.choice(device=probe.device.kind)
+        await looked(partial(self._start, errand, probe, choice))
 
-    def _start(self, errand: Errand, device: str, choice: Choice) -> None:
+    def _start(self, errand: Errand, probe: Probe, choice: Choice) -> None:
         folder = self._folder(errand.errand_id, errand.attempt)
         if self._workers.was_started(folder):
             return
@@ -76,9 +75,9 @@ class LocalErrands:
         published_folders.demand(errand.verify)
         self._demand_memory()
         try:
-            settings = replace(self._settings, python=self._interpreter.python)
+            settings = replace(self._settings, python=probe.interpreter)
             errand_start.write_order(errand, folder, settings)
-            plan = errand_start.plan(errand, folder, choice=choice, settings=settings, device=device)
+            plan = errand_start.plan(errand, folder, choice=choice, settings=settings, device=probe.device.kind)
             self._workers.start(folder, plan.command, plan.environment, confinement=plan.confinement, group=plan.group)
         except OSError as trouble:
             if self._workers.was_started(folder):
@@ -163,8 +162,9 @@ class LocalErrands:
             return 0
         size = sum(Path(where, name).lstat().st_size for where, _, names in os.walk(home) for name in names)
         shutil.rmtree(home)
-        for root in [root for root in self._said if root.parent == home]:
-            del self._said[root]
+        for root in list(self._said):  # at once: other threads look at other errands meanwhile
+            if root.parent == home:
+                self._said.pop(root, None)
         return size
 
     def _folder(self, errand_id: str, attempt: int) -> AttemptFolder:

@@ -213,7 +213,7 @@ class LocalProvider:
     async def forget(self, job_id: str) -> int:
         return await to_thread.run_sync(judged_answers.erase, self._jobs_dir, job_id)
 
-    async def prune(self, job_id: str) -> int:
+    async def prune(self, job_id: str) -> int | None:
         return await to_thread.run_sync(partial(pruning.prune, self._jobs_dir, job_id, runs=self._workers.alive))
 
     async def submit(self, submission: Submission) -> SubmitOutcome:
@@ -242,7 +242,7 @@ class LocalProvider:
             return shortage
         try:
             _write_folder(folder, submission, chosen)
-            python = engines.python(chosen.engine, self._interpreter.python)
+            python = engines.python(chosen.engine)
             plan = worker_start.plan(
                 submission,
                 folder,

@@ -6,6 +6,7 @@ signal, so that a later daemon goes on with it and tells the same. Knows session
 
 import signal
 from pathlib import Path
+from threading import Lock
 
 import msgspec
 from msgspec import Struct
@@ -49,6 +50,7 @@ class MemoryGuard:
         self._workers, self._settings = workers, settings
         self._short: dict[Path, int] = {}
         self._ended_for_shortage: AttemptFolder | None = None
+        self._judging = Lock()
 
     def look(self, folder: AttemptFolder, *, now_us: int) -> None:
         """At a worker that lives. Signals nobody but its own session."""
@@ -61,7 +63,10 @@ class MemoryGuard:
             self._workers.signal(folder, signal.SIGCONT)
 
     def _judge(self, folder: AttemptFolder, now_us: int) -> Verdict | None:
-        found = self._over_limit(folder) or self._shortage(folder)
+        found = self._over_limit(folder)
+        if found is None:
+            with self._judging:  # workers are looked at in several threads, and one of them is to be chosen
+                found = self._shortage(folder)
         if found is None:
             return None
         message, remedy = found

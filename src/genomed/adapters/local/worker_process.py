@@ -15,6 +15,7 @@ from subprocess import DEVNULL, STDOUT, Popen
 from threading import Lock
 from time import monotonic, sleep
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Struct
@@ -149,13 +150,17 @@ def as_child(start: Start) -> Started:
 
 
 class Workers:
-    """Handles are kept for reaping, and for how a child ended; every other answer comes from the files."""
+    """Handles are kept for reaping, and for how a child ended; every other answer comes from the files.
+
+    A start may take minutes: who asks about that worker waits for it, and nobody else does.
+    """
 
     def __init__(self, starter: Starter = as_child) -> None:
         self._starter = starter
         self._children: dict[Path, Started] = {}
         self._codes: dict[Path, int] = {}
         self._gate = Lock()
+        self._turns: WeakValueDictionary[Path, Lock] = WeakValueDictionary()
 
     def start(
         self,
@@ -167,7 +172,7 @@ class Workers:
         group: str | None = None,
     ) -> bool:
         """False when a worker of this attempt is, or was, there already. Raises OSError when it cannot be started."""
-        with self._gate:
+        with self._turn(folder):
             if self._was_started(folder):
                 return False
             lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -185,8 +190,9 @@ class Workers:
                 )
             finally:
                 os.close(lock)
-            self._children[folder.root] = child
-            self._codes.pop(folder.root, None)
+            with self._gate:
+                self._children[folder.root] = child
+                self._codes.pop(folder.root, None)
             record = Record(
                 pid=child.pid,
                 start_ticks=start_ticks(child.pid),
@@ -199,7 +205,7 @@ class Workers:
             return True
 
     def was_started(self, folder: AttemptFolder) -> bool:
-        with self._gate:
+        with self._turn(folder):
             return self._was_started(folder)
 
     def _was_started(self, folder: AttemptFolder) -> bool:
@@ -207,21 +213,27 @@ class Workers:
         return any(path.exists() for path in written) or _is_locked(folder.lock)
 
     def alive(self, folder: AttemptFolder) -> bool:
-        with self._gate:
+        with self._turn(folder):
             self._reap()
             return _is_locked(folder.lock) or _runs_without_lock(folder)
 
     def code(self, folder: AttemptFolder) -> int | None:
         """How it ended, as subprocess tells it; None while it lives, and for one that another daemon started."""
-        with self._gate:
+        with self._turn(folder):
             self._reap()
             return self._codes.get(folder.root)
 
+    def _turn(self, folder: AttemptFolder) -> Lock:
+        """One at a time per worker: a look at its lock would have the start itself refused."""
+        with self._gate:
+            return self._turns.setdefault(folder.root, Lock())
+
     def _reap(self) -> None:
-        for root, child in list(self._children.items()):
-            if (code := child.poll()) is not None:
-                self._codes[root] = code
-                del self._children[root]
+        with self._gate:
+            for root, child in list(self._children.items()):
+                if (code := child.poll()) is not None:
+                    self._codes[root] = code
+                    del self._children[root]
 
     def end(self, folder: AttemptFolder) -> None:
         """Of a worker that said its last word: it leaves by itself, or by force when it took its time. Waits for it."""

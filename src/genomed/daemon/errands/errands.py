@@ -18,6 +18,7 @@ from genomed.daemon.courier.polling import Pace, wait_s
 from genomed.daemon.journal.journal import Journal
 from genomed.daemon.keeping.layer_files import weigh
 from genomed.daemon.observation.logs import bound
+from genomed.entities.configuration_events import DaemonConfigured
 from genomed.entities.envelope import ANY_VERSION, Cause, Write
 from genomed.entities.errand_events import (
     ErrandCancelled,
@@ -130,6 +131,8 @@ class Errands:
                         self._follow(tasks, own)
                     elif isinstance(envelope.event, ErrandCancelRequested) and own in self._woken:
                         self._woken[own].set()
+                    elif isinstance(envelope.event, DaemonConfigured):  # more may run at a time now
+                        self._wake()
 
     def _follow(self, tasks: TaskGroup, errand_id: str) -> None:
         if errand_id not in self._woken:
@@ -142,7 +145,7 @@ class Errands:
             woken = self._woken[errand_id] = anyio.Event()
             record, version = await self._at(errand_id)
             if record.state is ErrandState.RUNNING:
-                self._running.add(errand_id)
+                self._enter(errand_id)
             step = next_step(record)
             if isinstance(step, Rest):
                 break
@@ -183,7 +186,7 @@ class Errands:
             case Begin(attempt=attempt):
                 if not self._may_start(errand_id):
                     return inf
-                self._running.add(errand_id)
+                self._enter(errand_id)
                 await self._record(errand_id, ErrandStarted(attempt=attempt), expected=version)
                 return 0.0
             case Attend():
@@ -204,8 +207,17 @@ class Errands:
         first = min(one for one in self._woken if one not in self._running)
         return len(self._running) < self._most() and errand_id == first
 
+    def _enter(self, errand_id: str) -> None:
+        """The next in order is another one now, and there may be room for it."""
+        if errand_id not in self._running:
+            self._running.add(errand_id)
+            self._wake()
+
     def _leave(self, errand_id: str) -> None:
         self._running.discard(errand_id)
+        self._wake()
+
+    def _wake(self) -> None:
         for woken in self._woken.values():
             woken.set()
 
@@ -228,7 +240,7 @@ class Errands:
             case "finished":
                 finished = await self._published(runner, errand_id, record, step.attempt, look)
                 await self._record(errand_id, *noted, finished)
-                await runner.clear(errand_id)
+                await _cleared(runner, errand_id)
             case "cancelled":
                 await self._record(errand_id, *noted, _cancelled(record, step.attempt))
             case "failed":
@@ -307,6 +319,14 @@ class Errands:
         if not isinstance(loaded.state, ErrandRecord):
             raise Internal(f"errand {errand_id} is not in the log")
         return loaded.state, loaded.version
+
+
+async def _cleared(runner: ErrandRunner, errand_id: str) -> None:
+    """Its end is told: scratch that cannot go now is left to retention."""
+    try:
+        await runner.clear(errand_id)
+    except Exception:
+        log.exception("scratch stays errand=%s", errand_id)
 
 
 def _cancelled(record: ErrandRecord, attempt: int) -> ErrandCancelled:

@@ -15,6 +15,7 @@ from genomed.daemon.keeping.log_archive import Unsound, seal
 from genomed.entities.envelope import Cause, Write
 from genomed.entities.errand_port import RunsErrands
 from genomed.entities.errors import GenomeError
+from genomed.entities.job import Job
 from genomed.entities.leftovers_port import Prunable
 from genomed.entities.ports import Provider
 from genomed.entities.retention import CAPTURES, Retained, RetentionRule, cutoff_us
@@ -145,14 +146,23 @@ class Retention:
             provider = self._provider_of(str(provider_name))
             if not isinstance(provider, Prunable):
                 continue
-            jobs.append(str(job_id))
-            freed += 0 if dry else await provider.prune(str(job_id))
+            went = 0 if dry else await self._prune_job(provider, str(job_id), before)
+            if went is not None:
+                jobs.append(str(job_id))
+                freed += went
         errands, of_errands = await self._clear_errands(before, dry=dry)
         freed += of_errands
         if (jobs or errands) and not dry:
             event = FilesPruned(job_ids=tuple(jobs), size_bytes=freed, errand_ids=errands)
             await self._note(f"retention/{self._new_id('ret')}", event)
         return tuple(jobs), errands, freed
+
+    async def _prune_job(self, provider: Prunable, job_id: str, before: int) -> int | None:
+        """Bytes that went; None where they stay. Looked at anew: others took their time, and it may be open again."""
+        job = (await self._journal.load(f"job/{job_id}")).state
+        if not isinstance(job, Job) or not job.terminal or job.updated_us >= before:
+            return None
+        return await provider.prune(job_id)
 
     async def _clear_errands(self, before: int, *, dry: bool) -> tuple[tuple[str, ...], int]:
         """Scratch of work on layers that ended: what lies there, since of most nothing does."""

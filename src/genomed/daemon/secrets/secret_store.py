@@ -11,13 +11,15 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
 from urllib.parse import quote, quote_plus
 
-from anyio import CapacityLimiter, move_on_after, to_thread
+from anyio import move_on_after, to_thread
 
+from genomed.daemon.secrets.aside import Aside
 from genomed.entities.access_token import PREFIX
 from genomed.entities.errors import MissingCredentials
 
@@ -55,7 +57,7 @@ class SecretStore:
         self._environment = environment
         self._insecure_keyring = insecure_keyring
         self._keyring_s = keyring_s
-        self._keyring_turn = CapacityLimiter(1)  # a person who is asked is asked once
+        self._keyring = Aside[str]("keyring")  # a person who is asked is asked once
         self._forms: tuple[tuple[str, str], ...] = ()  # (how it may be spelt, reference), longest first
         self._cores: frozenset[bytes] = frozenset()
 
@@ -96,24 +98,20 @@ class SecretStore:
             case "file":
                 return await to_thread.run_sync(_own_file, Path(name), reference)
             case "keyring":
-                return await self._keyring(name, reference)
+                return await self._from_keyring(name, reference)
             case _:
                 raise MissingCredentials(
                     f"a secret is named by {KINDS}; what was given is none of these",
                     remedy="give the reference, never the secret itself",
                 )
 
-    async def _keyring(self, name: str, reference: str) -> str:
+    async def _from_keyring(self, name: str, reference: str) -> str:
         """Whoever is asked to unlock it may be away: then its thread waits on, and we do not."""
         with move_on_after(self._keyring_s):
-            return await to_thread.run_sync(
-                _from_keyring,
-                name,
-                reference,
-                self._insecure_keyring(),
-                limiter=self._keyring_turn,
-                abandon_on_cancel=True,
-            )
+            value = await self._keyring.ask(partial(_from_keyring, name, reference, self._insecure_keyring()))
+            if value is None:
+                raise MissingCredentials(f"{reference}: the keyring gave no answer", remedy="see what its library said")
+            return value
         raise MissingCredentials(
             f"{reference}: the keyring did not answer in {self._keyring_s:g} seconds",
             remedy="unlock it, then try again",
