@@ -1,9 +1,10 @@
 """An inference worker without a model: it answers with the words it was asked, and does what some of them say.
 
 A prompt is a row of words. Each comes back as a piece, but for: die (exit 3), slow (wait for a file named `go` in
-the model, or until taken back), wrong (an error), garbage (no line of the protocol), mistaken (words for nobody who
-asked), peek (can it read `secret` beside the model?), pid, layer and base (what they say). A base model named `broken`
-cannot be loaded; a file `leave` in the model makes the worker go when next asked.
+the model, or until taken back), mute (says no word any more, and does not leave), wrong (an error), garbage (no line
+of the protocol), mistaken (words for nobody who asked), peek (can it read `secret` beside the model?), pid, layer and
+base (what they say). A base model named `broken` cannot be loaded; a file `leave` in the model makes the worker go
+when next asked.
 """
 
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 TAKEN_BACK: set[str] = set()
+MUTE = threading.Event()
 CAME: "queue.SimpleQueue[dict[str, Any]]" = queue.SimpleQueue()
 
 
@@ -31,7 +33,8 @@ def listen() -> None:
             TAKEN_BACK.add(said["cancel"])
         else:
             CAME.put(said)
-    os._exit(0)
+    if not MUTE.is_set():
+        os._exit(0)
 
 
 def readable(path: Path) -> bool:
@@ -54,6 +57,10 @@ def answer(spec: dict[str, Any], asked: dict[str, Any]) -> None:
                 (model / "slow").touch()
                 while not (model / "go").exists() and request not in TAKEN_BACK:
                     time.sleep(0.005)
+            case "mute":
+                MUTE.set()
+                os.close(sys.stdout.fileno())
+                threading.Event().wait()
             case "wrong":
                 say(id=request, error={"kind": "invalid_request", "message": "it is wrong", "remedy": None})
                 return

@@ -100,6 +100,7 @@ async def test_whoever_says_that_it_has_ended_has(
     bench: Bench, last_word: tuple[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_process, "LEAVE_S", 0.2)
+    monkeypatch.setattr(worker_process, "GONE_S", PATIENCE_S)
     bench.script(STARTED, step_line(1), ("deaf", None), last_word, ("sleep", 60))
     await accepted(bench, bench.submission())
     provider = bench.provider()

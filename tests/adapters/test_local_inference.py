@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from anyio import to_thread
 from tests.patience import PATIENCE_S
 
-from genomed.adapters.local import inference_start, memory
+from genomed.adapters.local import inference_start, inference_worker, memory
 from genomed.adapters.local.inference import InferencePool
 from genomed.adapters.local.sandbox import Choice, choose
 from genomed.adapters.local.settings import settings_from
@@ -40,13 +40,17 @@ class Bench:
     def __init__(self, root: Path, **settings: object) -> None:
         self.root = root
         self.available: int | None = None
-        made: dict[str, object] = {"worker": str(STAND_IN), "sandbox": "none", "python": sys.executable, **settings}
-        self.pool = InferencePool(
-            settings_from(made),
-            root / "inference",
-            layers_dir=root / "layers",
+        self.settings: dict[str, object] = {"worker": str(STAND_IN), "sandbox": "none", "python": sys.executable}
+        self.settings |= settings
+        self.pool = self.made(self.device)
+
+    def made(self, device: Callable[[], Awaitable[str]]) -> InferencePool:
+        return InferencePool(
+            settings_from(self.settings),
+            self.root / "inference",
+            layers_dir=self.root / "layers",
             sandbox=Free(),
-            device=self.device,
+            device=device,
             available=lambda: self.available,
         )
 
@@ -112,6 +116,43 @@ async def test_a_worker_that_dies_fails_its_request_as_transient_and_is_replaced
         with pytest.raises(Transient, match="the last word"):
             await it.ask("one die")
         assert (await it.ask("pid")).text != before
+
+
+async def test_a_worker_that_says_no_word_any_more_and_had_to_be_killed_is_told_as_no_want_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference_worker, "LEAVE_S", 0.0)
+    async with bench(tmp_path) as it:
+        with pytest.raises(Transient, match="killed"):
+            await it.ask("mute")
+        assert (await it.ask("one")).text == "one"
+
+
+async def test_a_worker_that_was_still_starting_when_all_were_ended_is_ended_too(tmp_path: Path) -> None:
+    async with bench(tmp_path) as it, anyio.create_task_group() as tasks:
+        starting, closed = anyio.Event(), anyio.Event()
+
+        async def device() -> str:
+            starting.set()
+            await closed.wait()
+            return "cpu"
+
+        it.pool = it.made(device)
+        refused = anyio.Event()
+
+        async def ask() -> None:
+            with pytest.raises(Transient):
+                await it.ask("one")
+            refused.set()
+
+        tasks.start_soon(ask)
+        await starting.wait()
+        await it.pool.close()
+        closed.set()
+        with anyio.fail_after(PATIENCE_S):
+            await refused.wait()
+        assert await it.models() == set()
+        assert not [path async for path in anyio.Path(tmp_path / "inference").iterdir()]
 
 
 async def test_those_that_wait_behind_a_worker_that_dies_are_answered_by_the_next(tmp_path: Path) -> None:
@@ -322,10 +363,13 @@ async def _shortage_once_asked(it: Bench) -> None:
 
 
 @pytest.mark.usefixtures("often")
-async def test_one_that_says_nothing_for_too_long_is_ended_and_replaced(tmp_path: Path) -> None:
+async def test_one_that_says_nothing_for_too_long_is_ended_and_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with bench(tmp_path, hang_after_s=0.3) as it:
         with pytest.raises(Transient, match="hang_after_s"):
             await it.ask("slow")
+        monkeypatch.setattr(it.pool, "_settings", settings_from(it.settings | {"hang_after_s": PATIENCE_S}))
         assert (await it.ask("one")).text == "one"
 
 

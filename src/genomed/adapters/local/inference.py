@@ -55,6 +55,7 @@ class InferencePool:
         self._freed = anyio.Event()
         self._numbers = count(1)
         self._cleared = False
+        self._closings = 0
 
     async def answer(self, question: Question, *, say: Say | None = None) -> Answer:
         """As the port says."""
@@ -86,7 +87,8 @@ class InferencePool:
         )
 
     async def close(self) -> None:
-        """Ends them all."""
+        """Ends them all, also the one that is being started."""
+        self._closings += 1
         workers, self._workers = self._workers, {}
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as tasks:
@@ -101,7 +103,7 @@ class InferencePool:
             async with self._gate:
                 worker = self._living(key)
                 if worker is None:
-                    worker = self._workers[key] = await self._started(question, key)
+                    worker = self._workers[key] = await self._started_unless_closed(question, key)
         worker.waiting += 1
         worker.asked_at = anyio.current_time()
         return worker
@@ -109,6 +111,14 @@ class InferencePool:
     def _living(self, key: Key) -> Worker | None:
         worker = self._workers.get(key)
         return None if worker is None or worker.ended else worker
+
+    async def _started_unless_closed(self, question: Question, key: Key) -> Worker:
+        closings = self._closings
+        worker = await self._started(question, key)
+        if closings != self._closings:
+            await worker.end()
+            raise Transient("the inference workers were ended meanwhile", provider="local")
+        return worker
 
     async def _started(self, question: Question, key: Key) -> Worker:
         settings = self._settings

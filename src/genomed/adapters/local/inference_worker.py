@@ -85,6 +85,7 @@ class Worker:
         self._turn = anyio.Lock()
         self._ready = False
         self.ended = False
+        self._killed = False
         self.waiting = 0
         self.answered = 0
         self.memory_bytes: int | None = None
@@ -211,13 +212,14 @@ class Worker:
         last = await to_thread.run_sync(_last_words, self._prepared.log)
         await self.end()
         code = self._process.returncode
-        if code in KILLED:
+        if code in KILLED and not self._killed:
             killed = Capacity(
                 "the inference worker was killed, as the kernel does for want of memory", provider="local"
             )
             killed.remedy = "ask again, or use a smaller model"
             return killed
-        lost = Transient(f"the inference worker ended ({code}): {last or 'without a word'}", provider="local")
+        how = "was killed as it said nothing and did not leave" if self._killed else f"ended ({code})"
+        lost = Transient(f"the inference worker {how}: {last or 'without a word'}", provider="local")
         lost.remedy = "ask again: another one is started"
         return lost
 
@@ -231,6 +233,7 @@ class Worker:
             with anyio.move_on_after(LEAVE_S) as patience:
                 await self._process.wait()
             if patience.cancelled_caught:
+                self._killed = True
                 _kill(self._process.pid)
             await self._process.aclose()
             await to_thread.run_sync(self._prepared.clear)

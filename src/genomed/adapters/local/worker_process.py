@@ -38,6 +38,9 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFL
 LEAVE_S = 5.0
 """For a worker to leave after its last word; an interpreter that lets go of a GPU takes a second or two."""
 
+GONE_S = 5.0
+"""For a killed worker to be gone: one that waits for a disk cannot die before the disk answers."""
+
 LOOK_AGAIN_S = 0.02
 
 
@@ -238,7 +241,7 @@ class Workers:
     def end(self, folder: AttemptFolder) -> None:
         """Of a worker that said its last word: it leaves by itself, or by force when it took its time. Waits for it."""
         until = monotonic() + LEAVE_S
-        while self.alive(folder) and monotonic() < until + LEAVE_S:
+        while self.alive(folder) and monotonic() < until + GONE_S:
             if monotonic() >= until:
                 self.signal(folder, signal.SIGKILL)
             sleep(LOOK_AGAIN_S)
