@@ -1,5 +1,6 @@
 """Watching a job: from its first event to its end, over restarts of the daemon, and without touching the job."""
 
+import codecs
 import os
 import pty
 import select
@@ -8,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +18,10 @@ from tests.cli.conftest import Genome
 from tests.client.small_daemon import SmallDaemon
 from tests.patience import PATIENCE_S
 
+from genomed.cli.failures import ExitCode, Unreachable
+from genomed.cli.parsing import Globals
+from genomed.cli.transport import Wire
+from genomed.cli.watch import watch
 from genomed.entities.errors import ErrorBody, ErrorKind, NotFound
 from genomed.entities.events import (
     JobCancelled,
@@ -27,6 +33,7 @@ from genomed.entities.events import (
     RetryRequested,
 )
 from genomed.entities.facts import Progress
+from genomed.entities.wire import Frame, Reply
 
 JOB = "job-01jd0000000000000000000000"
 STREAM = f"job/{JOB}"
@@ -96,6 +103,7 @@ def test_an_ending_that_a_retry_undid_is_not_taken_for_the_end(genome: Genome, j
 def test_a_watch_goes_on_behind_its_last_event_when_the_daemon_comes_back(genome: Genome, job: SmallDaemon) -> None:
     job.append(STREAM, moved(1), moved(2))
     feeder = later(
+        lambda: until_followed(job),
         lambda: job.append(STREAM, moved(3)),
         job.stop,
         lambda: job.append(STREAM, moved(4)),
@@ -108,6 +116,46 @@ def test_a_watch_goes_on_behind_its_last_event_when_the_daemon_comes_back(genome
     positions = [msgspec.json.decode(line)["position"] for line in ran.out.splitlines()]
     assert positions == [1, 2, 3, 4, 5]
     assert ran.err.count("interrupted") == 1
+
+
+def until_followed(job: SmallDaemon) -> None:
+    """The watch has read the past, and asked for what comes."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(job.last_event_ids) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class AwayForTheFirstLook(Wire):
+    """A wire to a daemon that stops once it has said that there is such a job, and starts when it is missed."""
+
+    def __init__(self, daemon: SmallDaemon) -> None:
+        super().__init__(daemon.socket)
+        self.daemon, self.missed = daemon, 0
+
+    def call(self, name: str, params: Mapping[str, object], **given: Any) -> Reply:
+        reply = super().call(name, params, **given)
+        self.daemon.stop()
+        return reply
+
+    def frames(self, **given: Any) -> Generator[Frame, None, None]:
+        try:
+            yield from super().frames(**given)
+        except Unreachable:
+            self.missed += 1
+            self.daemon.start()
+            raise
+
+
+def test_a_watch_waits_for_a_daemon_that_went_away_before_it_told_of_the_past(
+    job: SmallDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.append(STREAM, FAILED, RETRIED, moved(3), SUCCEEDED)
+    wire = AwayForTheFirstLook(job)
+    assert watch(wire, JOB, Globals()) is ExitCode.OK
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 4
+    assert (wire.missed, told.err.count("interrupted")) == (1, 1)
 
 
 def test_waiting_is_watching_without_a_word(genome: Genome, job: SmallDaemon) -> None:
@@ -135,16 +183,18 @@ def test_on_a_terminal_progress_is_one_line_that_renews_itself_and_events_stand_
     }
     job.append(STREAM, moved(1))
     reader, terminal = pty.openpty()
+    seen = Seen(reader)
     watching = subprocess.Popen(
         [sys.executable, "-m", "genomed.cli", "job", "watch", JOB], stdout=terminal, stderr=terminal, env=os.environ
     )
     os.close(terminal)
     try:
-        shown = read_until(reader, "step 11/40")
+        shown = seen.until("ETA 14s")
+        assert "step 11/40" in shown
         assert "123 tok/s ETA 14s" in shown
         assert "\x1b[K" in shown
         job.append(STREAM, JobPaused(attempt=1, step=11), SUCCEEDED)
-        rest = read_until(reader, "adopted")
+        rest = seen.until("adopted")
         assert "paused at step 11\r\n" in rest
         assert watching.wait(timeout=PATIENCE_S) == 0
     finally:
@@ -190,16 +240,23 @@ def test_the_tail_shows_the_log_by_pattern_with_its_streams(genome: Genome, job:
     assert [line.split()[2:4] for line in lines] == [["1", STREAM], ["3", "job/job-2"]]
 
 
-def read_until(reader: int, wanted: str) -> str:
-    shown, deadline = "", time.monotonic() + PATIENCE_S
-    while wanted not in shown and time.monotonic() < deadline:
-        if select.select([reader], [], [], 0.2)[0]:
-            try:
-                shown += os.read(reader, 65536).decode()
-            except OSError:  # the other end of the terminal is closed
-                break
-    assert wanted in shown, shown
-    return shown
+class Seen:
+    """What a terminal is told, as it comes: a read may end inside a line, and inside a character."""
+
+    def __init__(self, reader: int) -> None:
+        self._reader, self._decoder = reader, codecs.getincrementaldecoder("utf-8")()
+
+    def until(self, wanted: str) -> str:
+        """Everything from now on up to this, and what came with it."""
+        shown, deadline = "", time.monotonic() + PATIENCE_S
+        while wanted not in shown and time.monotonic() < deadline:
+            if select.select([self._reader], [], [], 0.2)[0]:
+                try:
+                    shown += self._decoder.decode(os.read(self._reader, 65536))
+                except OSError:  # the other end of the terminal is closed
+                    break
+        assert wanted in shown, shown
+        return shown
 
 
 @pytest.mark.parametrize("line", [("events", "tail"), ("events", "tail", "--after", "0"), ("job", "watch", JOB)])

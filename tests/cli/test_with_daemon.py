@@ -1,7 +1,7 @@
 """The `genome` command against the daemon itself, with the simulated provider: the life of a job from the shell."""
 
-import threading
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from tests.cli.conftest import Genome
 from tests.client.real_daemon import RealDaemon, chat_lines
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.crash
 
@@ -91,23 +92,27 @@ def test_every_question_can_be_shown_to_people_and_to_programs(genome: Genome, d
 def test_a_watch_outlives_a_kill_of_the_daemon_and_shows_each_event_once(
     genome: Genome, real: RealDaemon, dataset_id: str
 ) -> None:
-    write_job(dataset_id, steps=8, secondsPerStep=0.25)
+    write_job(dataset_id, secondsPerStep=3600)
     job_id = genome("job", "create", "-f", "job.json", "-q").out.strip()
-
-    def kill() -> None:
-        time.sleep(0.7)
-        real.kill()
-        time.sleep(0.3)
-        real.start()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    watched = genome("job", "watch", job_id, "--json")
-    killer.join()
-    assert watched.code == 0
-    versions = [msgspec.json.decode(line)["version"] for line in watched.out.splitlines()]
-    assert versions == list(range(1, len(versions) + 1))
-    assert "interrupted" in watched.err
+    command = [sys.executable, "-m", "genomed.cli", "job", "watch", job_id, "--json"]
+    watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert watching.stdout is not None
+    assert watching.stderr is not None
+    with watching.stdout, watching.stderr:
+        try:
+            lines = [watching.stdout.readline()]
+            real.kill()
+            assert "interrupted" in watching.stderr.readline()
+            real.start()
+            assert genome("job", "cancel", job_id).code == 0
+            assert watching.wait(timeout=PATIENCE_S) == 1
+            lines += watching.stdout
+        finally:
+            watching.kill()
+            watching.wait()
+    told = [msgspec.json.decode(line) for line in lines]
+    assert [one["version"] for one in told] == list(range(1, len(told) + 1))
+    assert told[-1]["type"] == "job.cancelled"
 
 
 def test_a_job_that_fails_fails_its_watch(genome: Genome, dataset_id: str) -> None:

@@ -5,6 +5,15 @@ from pathlib import Path
 
 import pytest
 from tests.daemon.daemon_rig import Rig, running
+from tests.patience import PATIENCE_S
+
+
+@pytest.fixture(autouse=True)
+def _answers_as_patient_as_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is promised has then happened, however busy the machine."""
+    monkeypatch.setattr("genomed.commands.forget.SETTLE_S", PATIENCE_S)
+    monkeypatch.setattr("genomed.commands.dataset_forget.SETTLE_S", PATIENCE_S)
+    monkeypatch.setattr("genomed.daemon.maintenance.REFRESH_TIMEOUT_S", PATIENCE_S)
 
 
 @pytest.fixture

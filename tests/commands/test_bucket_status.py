@@ -38,7 +38,7 @@ async def test_buckets_are_found_by_persona_domain_and_base_model(quiet: Rig) ->
 
 
 async def test_learning_state_is_derived_from_the_job_that_holds_the_bucket(rig: Rig) -> None:
-    await rig.rule(minExamples=12, metadata={"secondsPerStep": 3600})
+    await rig.rule(minExamples=12, cooldownS=3600, metadata={"secondsPerStep": 3600})
     await rig.captures(12)
 
     async def learning() -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.commands.evaluated import imported
 from tests.commands.local_layers import local_layer, record_of, working
+from tests.patience import PATIENCE_S
 
 from genomed.entities.errors import ErrorKind
 from genomed.entities.types import RowKind
@@ -13,7 +14,7 @@ async def test_two_layers_over_one_base_answer_the_same_rows(tmp_path: Path) -> 
     async with working(tmp_path) as rig:
         dataset = await imported(rig, tmp_path)
         layer_id, other = [await local_layer(rig, tmp_path, dataset=dataset) for _ in range(2)]
-        params = {"layerId": layer_id, "otherLayerId": other, "waitS": 20}
+        params = {"layerId": layer_id, "otherLayerId": other, "waitS": PATIENCE_S}
         errand = (await rig.call("compare", params))["errand"]
         options = (await record_of(rig, errand["errandId"])).requested.options
         layers = rig.data_dir / "layers"

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 from tests.commands.local_layers import base_model, local_layer, working
 from tests.daemon.daemon_rig import Rig
+from tests.patience import PATIENCE_S
 
 from genomed.commands.context import Caller
 from genomed.entities.errors import ErrorKind
@@ -20,7 +21,7 @@ async def test_errands_are_found_by_what_they_are_and_worked_on(tmp_path: Path) 
         one, other = [await local_layer(rig, tmp_path, persona=name) for name in ("ada", "bob")]
         made = []
         for layer_id, command in ((one, "layer-merge"), (other, "layer-merge"), (one, "layer-export")):
-            answer = await rig.call(command, {"layerId": layer_id, "waitS": 20})
+            answer = await rig.call(command, {"layerId": layer_id, "waitS": PATIENCE_S})
             made.append(answer["errand"]["errandId"])
         first, second, third = made
         assert await listed(rig) == [third, second, first]
@@ -38,8 +39,8 @@ async def test_who_is_bound_sees_no_work_that_is_also_about_another_persona(tmp_
     async with working(tmp_path) as rig:
         base = base_model(tmp_path)
         mine, theirs = [await local_layer(rig, tmp_path, persona=name, base=base) for name in ("ada", "bob")]
-        own = await rig.call("layer-merge", {"layerId": mine, "waitS": 20})
-        both = await rig.call("layer-merge", {"layerId": mine, "layerIds": [theirs], "waitS": 20})
+        own = await rig.call("layer-merge", {"layerId": mine, "waitS": PATIENCE_S})
+        both = await rig.call("layer-merge", {"layerId": mine, "layerIds": [theirs], "waitS": PATIENCE_S})
         assert both["errand"]["personaId"] is None
         ada = Caller(actor="token:tok-ada", role=Role.READ, personas=frozenset({"ada"}))
         for params in ({"layerId": mine}, {"personaId": "ada"}, {"personaId": "ada", "layerId": mine}):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.commands.evaluated import imported
 from tests.commands.local_layers import errand_ended, local_layer, record_of, working
+from tests.patience import PATIENCE_S
 
 from genomed.entities.errors import ErrorKind
 from genomed.entities.types import RowKind
@@ -14,7 +15,7 @@ async def test_a_layer_is_judged_against_its_base_on_the_rows_held_out_from_its_
         dataset = await imported(rig, tmp_path)
         layer_id = await local_layer(rig, tmp_path, dataset=dataset)
         judging = {"maxNewTokens": 8, "resamples": 500}
-        errand = (await rig.call("evaluate", {"layerId": layer_id, "judging": judging, "waitS": 20}))["errand"]
+        errand = (await rig.call("evaluate", {"layerId": layer_id, "judging": judging, "waitS": PATIENCE_S}))["errand"]
         assert (errand["kind"], errand["state"]) == ("evaluate", "finished")
         options = (await record_of(rig, errand["errandId"])).requested.options
         held_out = rig.data_dir / "datasets" / dataset / "eval.jsonl"

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.daemon.daemon_rig import Json, Rig, simulated
+from tests.patience import PATIENCE_S
 
 from genomed.commands.context import Caller
 from genomed.entities.capabilities import ProviderCapabilities, Sunset
@@ -37,7 +38,7 @@ async def test_the_caller_is_the_actor_of_what_it_caused(quiet: Rig) -> None:
 
 
 async def test_with_wait_s_the_answer_has_the_providers_own_id(rig: Rig) -> None:
-    created = await rig.call("job-create", await asked(rig) | {"waitS": 10})
+    created = await rig.call("job-create", await asked(rig) | {"waitS": PATIENCE_S})
     assert created["providerJobId"].startswith("sim-gn")
     ended = await rig.ended(created["jobId"])
     assert (ended.status, ended.adopted) == (JobStatus.SUCCEEDED, True)

@@ -1,6 +1,8 @@
 """job-resume goes on from the last checkpoint as a new attempt; nothing measured is lost or doubled."""
 
-from tests.daemon.daemon_rig import Rig
+from pathlib import Path
+
+from tests.daemon.daemon_rig import OFTEN, SELDOM, Rig, running
 
 from genomed.entities.types import JobStatus
 
@@ -10,18 +12,22 @@ async def steps_of(rig: Rig, job_id: str) -> list[int]:
     return [point["step"] for point in series["loss"]]
 
 
-async def test_a_paused_job_goes_on_where_it_was_without_a_gap_in_its_metrics(rig: Rig) -> None:
-    job_id = await rig.create_job(steps=40)
-    await rig.job_when(job_id, lambda job: job.checkpoint is not None)
-    await rig.call("job-pause", {"jobId": job_id})
-    paused = await rig.job_when(job_id, lambda job: job.status is JobStatus.PAUSED or job.terminal)
-    assert paused.status is JobStatus.PAUSED
-    answer = await rig.call("job-resume", {"jobId": job_id})
-    assert (answer["accepted"], answer["job"]["status"]) == (True, "queued")
-    job = await rig.ended(job_id)
-    assert (job.status, len(job.attempts), job.attempts[1].resume) == (JobStatus.SUCCEEDED, 2, True)
-    assert await steps_of(rig, job_id) == list(range(1, 41))
-    assert rig.remote(job_id, attempt=2).first_step > 0
+async def test_a_paused_job_goes_on_where_it_was_without_a_gap_in_its_metrics(tmp_path: Path) -> None:
+    async with running(tmp_path / "d", given=SELDOM) as rig:
+        job_id = await rig.create_job(steps=10)
+        await rig.job_when(job_id, lambda job: job.progress is not None)
+        while (await rig.job(job_id)).checkpoint is None:
+            await rig.call("job-status", {"jobId": job_id, "refresh": True})
+        await rig.call("job-pause", {"jobId": job_id})
+        paused = await rig.job_when(job_id, lambda job: job.status is JobStatus.PAUSED or job.terminal)
+        assert paused.status is JobStatus.PAUSED
+        answer = await rig.call("job-resume", {"jobId": job_id})
+        assert (answer["accepted"], answer["job"]["status"]) == (True, "queued")
+        await rig.reconfigure(OFTEN)
+        job = await rig.ended(job_id)
+        assert (job.status, len(job.attempts), job.attempts[1].resume) == (JobStatus.SUCCEEDED, 2, True)
+        assert await steps_of(rig, job_id) == list(range(1, 11))
+        assert rig.remote(job_id, attempt=2).first_step > 0
 
 
 async def test_a_failed_job_goes_on_from_its_checkpoint(rig: Rig) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.adapters.local_bench import safetensors
 from tests.commands.local_layers import errand_ended, local_layer, order_of, waits, working
 from tests.daemon.daemon_rig import ADMIN, Rig
+from tests.patience import PATIENCE_S
 
 from genomed.commands.context import Caller
 from genomed.entities.errors import ErrorKind
@@ -43,7 +44,7 @@ async def test_the_worker_is_told_the_base_model_and_the_layers_in_order(tmp_pat
 async def test_who_waits_is_told_the_end_with_path_files_and_facts(tmp_path: Path) -> None:
     async with working(tmp_path) as rig:
         layer_id = await local_layer(rig, tmp_path)
-        errand = (await rig.call("layer-merge", {"layerId": layer_id, "waitS": 20}))["errand"]
+        errand = (await rig.call("layer-merge", {"layerId": layer_id, "waitS": PATIENCE_S}))["errand"]
         assert (errand["state"], errand["facts"]) == ("finished", {"largestDifference": 1e-6})
         assert list(errand["files"]) == ["model.onnx"]
         assert errand["path"] == str(rig.data_dir / "exports" / errand["errandId"])

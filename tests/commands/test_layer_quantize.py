@@ -5,12 +5,13 @@ from pathlib import Path
 from tests.commands.local_layers import errand_ended, local_layer, waits, working
 from tests.commands.test_layer_merge import told
 from tests.daemon.daemon_rig import Rig
+from tests.patience import PATIENCE_S
 
 from genomed.entities.errors import ErrorKind
 
 
 async def exported(rig: Rig, layer_id: str) -> str:
-    errand = (await rig.call("layer-export", {"layerId": layer_id, "waitS": 20}))["errand"]
+    errand = (await rig.call("layer-export", {"layerId": layer_id, "waitS": PATIENCE_S}))["errand"]
     assert errand["state"] == "finished", errand
     return str(errand["errandId"])
 
@@ -48,7 +49,7 @@ async def test_an_export_that_was_changed_is_not_opened(tmp_path: Path) -> None:
     async with working(tmp_path) as rig:
         export = await exported(rig, await local_layer(rig, tmp_path))
         (rig.data_dir / "exports" / export / "model.onnx").write_bytes(b"other")
-        errand = (await rig.call("layer-quantize", {"errandId": export, "waitS": 20}))["errand"]
+        errand = (await rig.call("layer-quantize", {"errandId": export, "waitS": PATIENCE_S}))["errand"]
         assert (errand["state"], errand["error"]["kind"]) == ("failed", "conflict")
 
 
@@ -63,7 +64,7 @@ async def test_one_of_a_layer_and_an_export_is_named_and_no_more(tmp_path: Path)
 async def test_what_is_no_export_or_has_none_is_refused(tmp_path: Path) -> None:
     async with working(tmp_path) as rig:
         layer_id = await local_layer(rig, tmp_path, ("tell", {"type": "failed", "kind": "capacity", "message": "m"}))
-        merge = (await rig.call("layer-merge", {"layerId": layer_id, "waitS": 20}))["errand"]["errandId"]
-        failed = (await rig.call("layer-export", {"layerId": layer_id, "waitS": 20}))["errand"]["errandId"]
+        merge = (await rig.call("layer-merge", {"layerId": layer_id, "waitS": PATIENCE_S}))["errand"]["errandId"]
+        failed = (await rig.call("layer-export", {"layerId": layer_id, "waitS": PATIENCE_S}))["errand"]["errandId"]
         assert (await rig.refused("layer-quantize", {"errandId": merge})).kind is ErrorKind.UNSUPPORTED
         assert (await rig.refused("layer-quantize", {"errandId": failed})).kind is ErrorKind.CONFLICT

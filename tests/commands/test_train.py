@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.daemon.daemon_rig import Json, Rig, chat, write_rows
+from tests.patience import PATIENCE_S
 
 from genomed.commands.context import Caller
 from genomed.entities.types import Role
@@ -40,7 +41,7 @@ async def test_a_file_becomes_a_dataset_and_a_job_in_one_append(quiet: Rig, tmp_
 
 
 async def test_with_wait_s_the_answer_is_the_end(rig: Rig, tmp_path: Path) -> None:
-    done = await rig.call("train", BASE | {"datasetPath": rows(tmp_path), "waitS": 30})
+    done = await rig.call("train", BASE | {"datasetPath": rows(tmp_path), "waitS": PATIENCE_S})
     assert done["status"] == "succeeded"
     assert done["layerId"] == (await rig.job(done["jobId"])).layer_id
 

@@ -40,6 +40,9 @@ from genomed.entities.types import Role
 ADMIN = Caller(actor="uid:1000", role=Role.ADMIN)
 Json = dict[str, Any]
 E = TypeVar("E", bound=msgspec.Struct)
+SELDOM: Json = {"courier": {"poll_s": {"simulated": 3600}}}
+"""A simulated job then stands still, but for a step whenever somebody asks something of it."""
+OFTEN: Json = {"courier": {"poll_s": {"simulated": 0.01}}}
 
 
 class Clock:
@@ -290,5 +293,7 @@ async def listening(rig: Rig, *, group: str | None = None) -> AsyncIterator[aioh
 
 def client_of(path: Path | str) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        "http://daemon", connector=aiohttp.UnixConnector(str(path)), timeout=aiohttp.ClientTimeout(total=60)
+        "http://daemon",
+        connector=aiohttp.UnixConnector(str(path)),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE_S, sock_read=PATIENCE_S),
     )

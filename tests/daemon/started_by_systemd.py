@@ -65,7 +65,10 @@ class Ear:
 
 
 class HeldDaemon(DaemonProcess):
-    """Starts with the held socket as descriptor 3. held: listening already, so a connection waits for the daemon."""
+    """Starts with the held socket as descriptor 3. held: listening already, so a connection waits for the daemon.
+
+    program: what Python runs.
+    """
 
     def __init__(self, folder: Path, **given: Mapping[str, str]) -> None:
         super().__init__(folder, configuration=CONFIGURATION, **given)
@@ -74,9 +77,10 @@ class HeldDaemon(DaemonProcess):
         self.held.bind(str(self.socket))
         self.held.listen(1024)
         self.listen_names = "api"
+        self.program: tuple[str, str] = ("-m", "genomed.daemon")
 
     def spawn(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "genomed.daemon", "--data-dir", str(self.data)]
+        command = [sys.executable, *self.program, "--data-dir", str(self.data)]
         variables = {"HELD": str(self.held.fileno()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": self.listen_names}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -25,6 +25,7 @@ from tests.emulators.fireworks_emulator import FireworksEmulator
 from tests.emulators.mistral_emulator import MistralEmulator
 from tests.emulators.openai_emulator import OpenAIEmulator
 from tests.emulators.together_emulator import TogetherEmulator
+from tests.patience import PATIENCE_S
 
 from genomed.daemon.courier.courier import MAX_DEFECTS
 from genomed.daemon.journal.journal import Journal
@@ -40,8 +41,9 @@ CREATING = {"list_files", "upload", "upload_state", "create_dataset", "create_jo
 @EVERY_CLOUD
 @pytest.mark.parametrize("mended_by", ["a question", "a restart"])
 async def test_a_key_that_is_taken_no_more_stalls_the_job_until_it_is_back(
-    name: str, mended_by: str, tmp_path: Path
+    name: str, mended_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("genomed.daemon.maintenance.REFRESH_TIMEOUT_S", PATIENCE_S)
     async with world(name) as there:
         environment = there.environment
         async with running(tmp_path / "d", given=settings(there), environment=environment) as rig:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic, sleep
 
 import anyio
 import pytest
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
 from tests.daemon.daemon_rig import Rig, listening, running
+from tests.patience import PATIENCE_S
 
 from genomed.commands.context import Caller
 from genomed.daemon.observation.metrics import UNKNOWN, Histogram
@@ -188,10 +190,18 @@ def daemon() -> Iterator[DaemonProcess]:
         yield running_daemon
 
 
+def until_ready(daemon: DaemonProcess) -> bytes:
+    """The answer of one that is; healthy it is already before everything follows the log."""
+    deadline = monotonic() + PATIENCE_S
+    while (answer := daemon.request("GET", "/readyz"))[0] != 200:
+        assert monotonic() < deadline, answer
+        sleep(0.02)
+    return answer[1]
+
+
 @pytest.mark.crash
 def test_a_whole_daemon_answers_both_questions_and_counts_its_connections(daemon: DaemonProcess) -> None:
-    status, body = daemon.request("GET", "/readyz")
-    assert (status, body) == (200, b'{"ready":true,"reasons":[]}\n')
+    assert until_ready(daemon) == b'{"ready":true,"reasons":[]}\n'
     status, text = daemon.request("GET", "/metrics")
     assert status == 200
     samples = [one for family in text_string_to_metric_families(text.decode()) for one in family.samples]
@@ -204,6 +214,7 @@ def test_metrics_need_a_role_and_health_does_not() -> None:
         for folder in (daemon.folder, daemon.socket.parent):
             folder.chmod(0o755)
         daemon.socket.chmod(0o666)
+        until_ready(daemon)
         ask = (
             "import os,socket,sys\nos.setuid(65534)\n"
             "for path in ('/metrics', '/readyz'):\n"

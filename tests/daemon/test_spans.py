@@ -47,6 +47,7 @@ def test_spans_of_a_job_link_to_its_command_although_the_daemon_was_killed_in_be
         job_id = new_job(daemon, header=GIVEN, secondsPerStep=3600)
         [command] = collector.wait_for("genome/job-create")
         assert (command.trace_id.hex(), command.parent_span_id.hex()) == (TRACE, PARENT)
+        collector.wait_for("job.submit")  # the log knows what was sent: nothing is sent again
         daemon.kill()
         daemon.start()
         daemon.call("job-cancel", {"jobId": job_id})
@@ -55,7 +56,6 @@ def test_spans_of_a_job_link_to_its_command_although_the_daemon_was_killed_in_be
         [cancel] = collector.wait_for("genome/job-cancel")
         steps = [span for span in collector.spans if span.name.startswith("job.")]
     created = (command.trace_id.hex(), command.span_id.hex())
-    assert steps, "sent, or looked up after the restart"
     assert {links(step)[0] for step in steps} == {created}
     assert links(job) == [created, (cancel.trace_id.hex(), cancel.span_id.hex())]
     assert job.trace_id != command.trace_id

@@ -2,8 +2,8 @@
 
 import socket
 import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -21,22 +21,29 @@ from genomed.daemon.secrets.secret_store import SecretStore
 from genomed.entities.errors import Conflict, GenomeError, InvalidRequest
 
 SAID: Json = {"personaId": "ada", "domain": "sums", "input": "1+1", "output": "2"}
+NOT_REACHED = 1
+"""A port where what is tested never comes to bind one."""
 DESK = "https://desk.example"
 
 
-def free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port that nobody else is given: bound without listening, as one that a listener with SO_REUSEADDR may share."""
+    with socket.socket() as holding:
+        holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holding.bind(("127.0.0.1", 0))
+        yield int(holding.getsockname()[1])
 
 
 @asynccontextmanager
 async def open_to_tcp(tmp_path: Path, **more: object) -> AsyncIterator[tuple[Rig, ClientSession, str]]:
     """A rig behind its door on TCP, a client of it that shows nothing, and the administrator's token."""
     file = tmp_path / "tcp.token"
-    tcp: Json = {"port": free_port(), "token": f"file:{file}", "hosts": ["genome.example"], "origins": [DESK]} | more
+    tcp: Json = {"token": f"file:{file}", "hosts": ["genome.example"], "origins": [DESK]} | more
     secrets = SecretStore()
-    async with running(tmp_path / "d", given={"access": {"tcp": tcp}}, triggers=False) as rig:
+    async with AsyncExitStack() as stack:
+        access: Json = {"tcp": tcp | {"port": stack.enter_context(held_port())}}
+        rig = await stack.enter_async_context(running(tmp_path / "d", given={"access": access}, triggers=False))
         section = rig.settings.access.tcp
         assert section is not None
         stopping = anyio.Event()
@@ -205,7 +212,7 @@ async def test_a_token_that_can_be_guessed_or_read_by_others_opens_no_door(tmp_p
     file = tmp_path / "t"
     file.write_text("short")
     file.chmod(0o600)
-    section = TcpAccess(port=free_port(), token=f"file:{file}")
+    section = TcpAccess(port=NOT_REACHED, token=f"file:{file}")
     with pytest.raises(InvalidRequest, match="fewer than"):
         await tcp_socket(section, SecretStore())
     file.write_text("x" * 40)
@@ -225,7 +232,7 @@ async def test_a_port_in_use_is_told_with_its_field(tmp_path: Path) -> None:
 
 
 async def test_a_socket_that_was_handed_over_is_refused_where_other_machines_reach_it(tmp_path: Path) -> None:
-    section = TcpAccess(port=free_port(), token=f"file:{tmp_path / 't'}")
+    section = TcpAccess(port=NOT_REACHED, token=f"file:{tmp_path / 't'}")
     with socket.socket() as handed:
         handed.bind(("0.0.0.0", 0))
         with pytest.raises(Conflict, match="other machines"):
@@ -236,9 +243,9 @@ async def test_without_the_section_a_connection_over_tcp_gets_nothing(tmp_path: 
     async with running(tmp_path / "d") as rig:
         runner = web.AppRunner(doors(rig.settings, rig.journal, rig.parts.dispatch, anyio.Event()), access_log=None)
         await runner.setup()
-        port = free_port()
         try:
-            await web.TCPSite(runner, "127.0.0.1", port).start()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            port = runner.addresses[0][1]
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
                 async with client.get("/healthz") as response:
                     assert response.status == 403
@@ -266,10 +273,11 @@ def listeners(pid: int) -> set[int]:
 
 @pytest.mark.crash
 def test_a_daemon_opens_the_door_that_is_configured_and_by_default_none(tmp_path: Path) -> None:
-    port = free_port()
-    section = f'[access.tcp]\nport = {port}\ntoken = "file:{tmp_path / "token"}"\n'
     assert Access().tcp is None
-    with daemon_process(configuration=section) as daemon:
+    with (
+        held_port() as port,
+        daemon_process(configuration=f'[access.tcp]\nport = {port}\ntoken = "file:{tmp_path / "token"}"\n') as daemon,
+    ):
         assert daemon.process is not None
         assert listeners(daemon.process.pid) == {port}
         assert daemon.health()["ok"] is True

@@ -86,10 +86,9 @@ async def test_it_fires_when_the_oldest_has_waited_long_enough(tmp_path: Path) -
 
 
 async def test_waiting_alone_wakes_it_also_after_a_restart(tmp_path: Path) -> None:
-    async with running(tmp_path / "d") as rig:
+    async with running(tmp_path / "d", triggers=False) as rig:
         bucket_id = await rig.rule(maxWaitS=1.0, metadata=FOREVER)
         await rig.captures(10)
-        assert await firings(rig, bucket_id) == []
     async with running(tmp_path / "d") as rig:
         assert (await fired(rig, bucket_id)).reason_code == "longest_wait"
 
@@ -216,7 +215,7 @@ async def test_a_switched_off_trigger_does_nothing_until_it_is_switched_on(tmp_p
 
 async def test_a_correction_during_the_job_is_learned_by_the_next_one(tmp_path: Path) -> None:
     async with running(tmp_path / "d") as rig:
-        bucket_id = await rig.rule(minExamples=10, metadata={"steps": 1000})
+        bucket_id = await rig.rule(minExamples=10, metadata=FOREVER)
         kept = await rig.captures(10)
         job_id = (await fired(rig, bucket_id)).job_id
         judgements: list[Json] = [{"kind": "correction", "correctedOutput": "now right"}, {"kind": "approval"}]

@@ -133,20 +133,23 @@ class Wire:
         patterns: Sequence[str] = (),
         stream: str | None = None,
         answered: bool = False,
+        follow: bool = True,
         lost: Callable[[GenomeError], None],
     ) -> Generator[Frame, None, None]:
         """The log from behind `after`, without a gap over restarts of the daemon. lost: told once per interruption.
 
-        answered: the daemon did so before. Raises Unreachable when nobody was there from the first, or when the
-        daemon stays away for longer than PATIENCE_S.
+        answered: the daemon did so before. follow: past the log's end. Raises Unreachable when nobody was there from
+        the first, or when the daemon stays away for longer than PATIENCE_S.
         """
         answered = answered or after is None
         position, tries, deadline = self.head() if after is None else after, 0, 0.0
         while True:
             try:
-                for frame in self.frames(after=position, patterns=patterns, stream=stream, follow=True):
+                for frame in self.frames(after=position, patterns=patterns, stream=stream, follow=follow):
                     position, tries = int(frame.id or position), 0
                     yield frame
+                if not follow:
+                    return
                 problem: GenomeError = AnswerLost("the daemon closed the stream", key=None)
             except (Unreachable, AnswerLost) as error:
                 if isinstance(error, Unreachable) and not answered:

@@ -35,7 +35,8 @@ def watch(wire: Wire, typed_id: str, asked: Globals, *, silent: bool = False) ->
     ending: ExitCode | None = None
     position = 0
     try:
-        for told, frame in _told(wire.frames(after=0, stream=f"job/{job_id}", follow=False)):
+        past = wire.followed(after=0, stream=f"job/{job_id}", answered=True, follow=False, lost=view.lost)
+        for told, frame in _told(past):
             view.show(told, frame)
             position, ending = told.position, _ending(told, ending)
         if ending is None:
@@ -68,7 +69,7 @@ def _followed(wire: Wire, job_id: str, position: int, view: View) -> ExitCode:
             ending = _ending(told, None)
             if ending is not None:
                 return ending
-    raise AssertionError("followed() ends by an exception only")
+    raise AssertionError("what follows for ever ends by an exception only")
 
 
 def _ending(told: ToldEvent, before: ExitCode | None) -> ExitCode | None:
