@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from tests.daemon.daemon_process import daemon_process
 from tests.daemon.daemon_rig import Json, Rig, running
+from tests.daemon.dataset_bench import folders
 from tests.patience import PATIENCE_S
 
 from genomed.commands.context import Caller
@@ -38,6 +39,30 @@ async def worked(rig: Rig) -> str:
     dataset_id = await rig.dataset()
     await rig.ended(await rig.create_job(dataset_id=dataset_id))
     return dataset_id
+
+
+async def test_what_a_killed_daemon_left_of_a_backup_stands_in_no_later_ones_way(tmp_path: Path) -> None:
+    left = tmp_path / f"backup.part-{os.getpid()}"
+    left.mkdir()
+    async with running(tmp_path / "first") as rig:
+        await rig.call("backup-create", {"path": str(tmp_path / "backup")})
+    assert (tmp_path / "backup" / MANIFEST).exists()
+
+
+async def test_a_backup_does_not_replace_one_that_came_to_its_place_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, other = house_backup._to_copy, tmp_path / "backup" / "somebody else's"
+
+    def and_another(data_dir: Path, *, checkpoints: bool) -> Iterator[Path]:
+        other.parent.mkdir()
+        other.write_text("whole", encoding="utf-8")
+        return listed(data_dir, checkpoints=checkpoints)
+
+    async with running(tmp_path / "first") as rig:
+        monkeypatch.setattr(house_backup, "_to_copy", and_another)
+        assert (await rig.refused("backup-create", {"path": str(tmp_path / "backup")})).kind == "conflict"
+    assert (folders(tmp_path), folders(other.parent)) == ({"first", "backup"}, {other.name})
 
 
 async def test_what_is_restored_has_the_same_head_the_same_datasets_and_the_same_layers(tmp_path: Path) -> None:

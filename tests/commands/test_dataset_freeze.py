@@ -1,17 +1,29 @@
 """dataset-freeze makes versions: content-addressed, of everything attached and approved, with nothing leaking back."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from tests.commands.drafting import a_draft, add, answers, filled, frozen
 from tests.commands.reviewing import a_batch, regenerated, sum_row
-from tests.daemon.daemon_rig import Rig, chat, write_rows
+from tests.commands.test_dataset_forget import row_ids
+from tests.commands.test_forget import holding
+from tests.daemon.daemon_rig import Rig, chat, running, write_rows
 from tests.daemon.recipe_rig import recipe_rig
+from tests.patience import PATIENCE_S
 
+from genomed.commands import dataset_freeze
+from genomed.commands.dataset_freezing import frozen_writes
+from genomed.daemon.datasets import files as dataset_files
 from genomed.daemon.datasets.store import DatasetStore
 from genomed.entities.dataset_port import FrozenFiles
 from genomed.entities.draft_events import DraftFrozen
+from genomed.entities.envelope import Write
 from genomed.entities.errors import ErrorBody
 from genomed.entities.events import DatasetFrozen
 from genomed.entities.types import ReviewPolicy
@@ -234,3 +246,139 @@ async def test_words_that_are_forgotten_while_they_are_frozen_end_up_in_no_datas
     assert not (quiet.data_dir / "datasets" / made[0]).exists()
     assert (await quiet.call("dataset-list", {"only": "frozen"}))["datasets"] == []
     assert answers(quiet, (await frozen(quiet, draft_id))["datasetId"]) == {"0", "2", "6", "8"}
+
+
+SEVENTH = "what is 7 plus"
+
+
+class Held:
+    """A call that waits until it may go on; whoever makes it later passes."""
+
+    def __init__(self) -> None:
+        self.reached, self.may_go_on = Event(), Event()
+
+    def here(self) -> None:
+        if not self.reached.is_set():
+            self.reached.set()
+            assert self.may_go_on.wait(PATIENCE_S)
+
+
+def before_it_is_published(held: Held, patched: pytest.MonkeyPatch) -> None:
+    put_in_place = dataset_files.put_in_place
+
+    def waiting(made: Path, target: Path) -> bool:
+        held.here()
+        return put_in_place(made, target)
+
+    patched.setattr(dataset_files, "put_in_place", waiting)
+
+
+def before_it_is_checked(held: Held, patched: pytest.MonkeyPatch) -> None:
+    freeze = DatasetStore.freeze
+
+    async def waiting(store: DatasetStore, *given: Any, **more: Any) -> FrozenFiles:
+        files = await freeze(store, *given, **more)
+        await anyio.to_thread.run_sync(held.here)
+        return files
+
+    patched.setattr(DatasetStore, "freeze", waiting)
+
+
+def before_it_is_in_the_log(held: Held, patched: pytest.MonkeyPatch) -> None:
+    async def waiting(*given: Any, **more: Any) -> tuple[Write, ...]:
+        writes = await frozen_writes(*given, **more)
+        await anyio.to_thread.run_sync(held.here)
+        return writes
+
+    patched.setattr(dataset_freeze, "frozen_writes", waiting)
+
+
+@pytest.mark.parametrize(
+    ("hold", "kind"),
+    [
+        (before_it_is_published, "conflict"),
+        (before_it_is_checked, "conflict"),
+        (before_it_is_in_the_log, None),  # it is decided again
+    ],
+)
+async def test_a_row_that_is_forgotten_by_its_id_while_a_version_is_frozen_is_not_in_it(
+    quiet: Rig, monkeypatch: pytest.MonkeyPatch, hold: Callable[[Held, pytest.MonkeyPatch], None], kind: str | None
+) -> None:
+    draft_id = await filled(quiet, 20, evalShare=0)
+    first = (await frozen(quiet, draft_id))["datasetId"]
+    row = (await row_ids(quiet, first))["line 8"]
+    await add(quiet, draft_id, range(20, 30))
+    held, replies = Held(), []
+
+    async def second() -> None:
+        replies.append(await quiet.execute("dataset-freeze", {"draftId": draft_id}))
+
+    hold(held, monkeypatch)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(second)
+        assert await anyio.to_thread.run_sync(held.reached.wait, PATIENCE_S)
+        assert len(holding(quiet.data_dir / "datasets", SEVENTH)) > 2
+        await quiet.call("dataset-forget", {"datasetId": first, "rowIds": [row]})
+        held.may_go_on.set()
+    assert [one.error.kind if isinstance(one.error, ErrorBody) else None for one in replies] == [kind]
+    assert holding(quiet.data_dir / "datasets", SEVENTH) == []
+    second_version = await frozen(quiet, draft_id)
+    assert len(answers(quiet, second_version["datasetId"])) == 29
+    for one in (await quiet.call("dataset-list", {"only": "frozen"}))["datasets"]:
+        if one["datasetId"] != first:
+            assert (await quiet.call("dataset-validate", {"datasetId": one["datasetId"]}))["valid"] is True
+
+
+async def test_no_version_is_frozen_of_rows_that_are_still_to_be_erased(tmp_path: Path) -> None:
+    async with running(tmp_path / "d", courier=False, triggers=False, forgetter=False) as rig:
+        draft_id = await filled(rig, 20, evalShare=0)
+        first = (await frozen(rig, draft_id))["datasetId"]
+        row = (await row_ids(rig, first))["line 8"]
+        await add(rig, draft_id, range(20, 30))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(rig.call, "dataset-forget", {"datasetId": first, "rowIds": [row]})
+            await rig.until(partial(forgetting, rig), "the wish")
+            error = await rig.refused("dataset-freeze", {"draftId": draft_id})
+            assert (error.kind, error.remedy) == ("conflict", "ask again")
+            tasks.cancel_scope.cancel()  # nobody carries it out here
+
+
+async def test_a_freeze_that_is_refused_takes_no_files_from_an_equal_one_that_is_about_to_be_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path / "d", courier=False, triggers=False, forgetter=False) as rig:
+        drafts = [await filled(rig, 20, evalShare=0) for _ in range(2)]
+        first = (await frozen(rig, drafts[0]))["datasetId"]
+        row = (await row_ids(rig, first))["line 8"]
+        for draft_id in drafts:
+            await add(rig, draft_id, range(20, 30))
+        held, made = Held(), []
+
+        async def equal() -> None:
+            made.append(await frozen(rig, drafts[0]))
+
+        before_it_is_in_the_log(held, monkeypatch)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(equal)
+            assert await anyio.to_thread.run_sync(held.reached.wait, PATIENCE_S)
+            async with anyio.create_task_group() as wishes:
+                wishes.start_soon(rig.call, "dataset-forget", {"datasetId": first, "rowIds": [row]})
+                await rig.until(partial(forgetting, rig), "the wish")
+                assert (await rig.refused("dataset-freeze", {"draftId": drafts[1]})).kind == "conflict"
+                wishes.cancel_scope.cancel()  # nobody carries it out here
+            held.may_go_on.set()
+        left = answers(rig, made[0]["datasetId"])
+        assert (len(left), "it is 56" in left) == (29, False)
+
+
+async def forgetting(rig: Rig) -> bool:
+    return bool(await rig.journal.query("SELECT 1 FROM forgettings WHERE open"))
+
+
+async def test_rows_that_were_forgotten_and_are_imported_again_can_be_frozen(quiet: Rig) -> None:
+    draft_id = await filled(quiet, 20, evalShare=0)
+    first = (await frozen(quiet, draft_id))["datasetId"]
+    await quiet.call("dataset-forget", {"datasetId": first, "rowIds": [(await row_ids(quiet, first))["line 8"]]})
+    await add(quiet, draft_id, range(5, 10))
+    assert len(answers(quiet, (await frozen(quiet, draft_id))["datasetId"])) == 20
+    assert holding(quiet.data_dir / "datasets", SEVENTH)

@@ -1,13 +1,19 @@
 """recipe-run refuses everything that is wrong at once, and a dry run writes, keeps and sends nothing."""
 
+from functools import partial
 from pathlib import Path
 
+import anyio
+import pytest
 from tests.daemon.daemon_rig import Json, running, write_rows
 from tests.daemon.recipe_rig import recipe_rig, table
 
 from genomed.commands.context import Caller
+from genomed.daemon.forgetting import Forgetter
+from genomed.daemon.recipe_engine.planner import Planner
 from genomed.entities.draft import Draft
 from genomed.entities.errors import ErrorKind
+from genomed.entities.recipe_shelf import Planned, PlanRequest
 from genomed.entities.types import Role
 
 AGENT = Caller(actor="uid:1001", role=Role.CAPTURE)
@@ -140,3 +146,59 @@ async def test_the_same_wish_under_one_key_starts_one_run(tmp_path: Path) -> Non
         assert first == second
         await there.ended(first["runId"])
         assert len((await there.rig.call("recipe-status"))["runs"]) == 1
+
+
+async def copies(data_dir: Path) -> list[str]:
+    """What the copies of inputs below recipes/ say."""
+    return [await path.read_text(encoding="utf-8") async for path in anyio.Path(data_dir).glob("recipes/*/*.jsonl")]
+
+
+async def test_rows_that_are_forgotten_while_a_run_is_planned_are_in_no_copy_of_its_inputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned, may_start = anyio.Event(), anyio.Event()
+    plan = Planner.plan
+
+    async def waiting(planner: Planner, asked: PlanRequest) -> Planned:
+        made = await plan(planner, asked)
+        planned.set()
+        await may_start.wait()
+        return made
+
+    monkeypatch.setattr(Planner, "plan", waiting)
+    async with recipe_rig(tmp_path) as there, anyio.create_task_group() as tasks:
+        dataset_id = await there.rig.dataset(rows=12, eval_share=0, mark="melon-")
+        shown = await there.rig.call("dataset-show", {"datasetId": dataset_id, "lineageRows": 12})
+        row = {str(one["origin"]): str(one["rowId"]) for one in shown["lineage"]}["line 8"]
+        tasks.start_soon(partial(there.made, inputs={"datasetId": dataset_id}))
+        await planned.wait()
+        assert ["melon-a7" in copy for copy in await copies(tmp_path)] == [True]
+        await there.rig.call("dataset-forget", {"datasetId": dataset_id, "rowIds": [row]})
+        may_start.set()
+    [kept] = await copies(tmp_path)
+    assert "melon-a8" in kept
+    assert "melon-a7" not in kept
+
+
+async def test_no_run_copies_a_dataset_while_rows_of_it_are_being_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever forgets looks for copies last: one that is made before the rows are gone might not be found."""
+    erase_inputs, looked, may_end = Forgetter._erase_inputs, anyio.Event(), anyio.Event()
+
+    async def held(forgetter: Forgetter, datasets: frozenset[str]) -> None:
+        await erase_inputs(forgetter, datasets)
+        looked.set()
+        await may_end.wait()
+
+    monkeypatch.setattr(Forgetter, "_erase_inputs", held)
+    async with recipe_rig(tmp_path) as there, anyio.create_task_group() as tasks:
+        dataset_id = await there.rig.dataset(rows=12, eval_share=0)
+        shown = await there.rig.call("dataset-show", {"datasetId": dataset_id, "lineageRows": 1})
+        row = shown["lineage"][0]["rowId"]
+        tasks.start_soon(there.rig.call, "dataset-forget", {"datasetId": dataset_id, "rowIds": [row]})
+        await looked.wait()
+        error = await there.rig.refused("recipe-run", there.wish(inputs={"datasetId": dataset_id}))
+        assert (error.kind, error.field) == (ErrorKind.CONFLICT, "inputs.datasetId")
+        may_end.set()
+    assert await copies(tmp_path) == []

@@ -1,17 +1,25 @@
 """A side of a dataset as somebody else's file: whole or not there, and nothing lost without saying so."""
 
 import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 import pytest
 from msgspec.structs import replace
-from tests.daemon.dataset_bench import freezing, frozen, lesson, lines, questions
+from tests.daemon.dataset_bench import folders, freezing, frozen, lesson, lines, questions
+from tests.patience import PATIENCE_S
 
+from genomed.daemon.beside import LEFT_OVER_S
+from genomed.daemon.datasets.export import export
 from genomed.daemon.datasets.store import DatasetStore
-from genomed.entities.dataset_port import ImportOptions, Lesson
+from genomed.entities.dataset_port import Exported, ImportOptions, Lesson
 from genomed.entities.errors import Conflict, InvalidRequest, Unsupported
 from genomed.entities.rows import ChatRow, Message
+from genomed.entities.types import RowKind
 
 
 def modes(folder: Path) -> dict[str, int]:
@@ -53,6 +61,55 @@ async def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(Conflict):
         await store.export(made.dataset_id, str(target), "openai_chat", held_out=False)
     assert target.read_text(encoding="utf-8") == "mine"
+
+
+class AtItsEnd:
+    """An export that has read every row and has not named its file yet, until it may."""
+
+    def __init__(self) -> None:
+        self.reached, self.may_go_on = Event(), Event()
+
+    def __call__(self, _: int) -> None:
+        self.reached.set()
+        assert self.may_go_on.wait(PATIENCE_S)
+
+
+async def test_of_two_exports_to_one_path_at_once_the_first_that_ends_is_whole_and_the_other_is_refused(
+    tmp_path: Path,
+) -> None:
+    made = await frozen(DatasetStore(tmp_path / "d"), [lesson(f"q{n}", f"a{n}") for n in range(40)], 0)
+    side, target = tmp_path / "d" / made.dataset_id / "train.jsonl", tmp_path / "train.jsonl"
+
+    def exported(until: AtItsEnd) -> Exported:
+        return export(side, target, "openai_chat", RowKind.CHAT, until)
+
+    one, other = AtItsEnd(), AtItsEnd()
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(exported, one)
+        assert one.reached.wait(PATIENCE_S)
+        second = threads.submit(exported, other)
+        assert other.reached.wait(PATIENCE_S)
+        one.may_go_on.set()
+        told, found = first.result(PATIENCE_S), target.read_bytes()
+        other.may_go_on.set()
+        with pytest.raises(Conflict):
+            second.result(PATIENCE_S)
+    assert sha256(found).hexdigest() == told.sha256
+    assert len(lines(target)) == told.rows == 40
+    assert folders(tmp_path) == {"d", "train.jsonl"}
+
+
+async def test_what_a_killed_daemon_left_beside_a_path_goes_with_the_next_export_once_it_is_old(tmp_path: Path) -> None:
+    store = DatasetStore(tmp_path / "d")
+    made = await frozen(store, [lesson("q"), lesson("r")], 0)
+    old, new, somebody_elses = ".rows.jsonl.part-0a1b2c3d", ".rows.jsonl.part-4a5b6c7d", ".rows.jsonl.part-two"
+    for name in (old, new, somebody_elses):
+        (tmp_path / name).write_text("left", encoding="utf-8")
+    long_ago = time.time() - LEFT_OVER_S - 60
+    for name in (old, somebody_elses):
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    await store.export(made.dataset_id, str(tmp_path / "rows.jsonl"), "openai_chat", held_out=False)
+    assert folders(tmp_path) == {"d", "rows.jsonl", new, somebody_elses}
 
 
 async def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -88,6 +88,29 @@ async def test_a_full_disk_is_a_capacity_problem_and_leaves_nothing_behind(
     assert folders(tmp_path) == set()
 
 
+async def test_equal_rows_that_are_frozen_at_once_are_one_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second comes in while the first is about to put its folder in place."""
+    sync_folder = dataset_files.sync_folder
+    others: list[bool] = []
+
+    def and_another(folder: Path) -> None:
+        sync_folder(folder)
+        if not others:
+            others.append(False)
+            others[0] = dataset_files.put_in_place(second, target)
+
+    first, second, target = tmp_path / "first", tmp_path / "second", tmp_path / "ds-1"
+    for made in (first, second):
+        made.mkdir()
+        (made / dataset_files.TRAIN).write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(dataset_files, "sync_folder", and_another)
+    assert dataset_files.put_in_place(first, target) is False
+    assert others == [True]
+    assert folders(target) == {dataset_files.TRAIN}
+
+
 async def test_nothing_is_frozen_from_nothing(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest):
         await frozen(DatasetStore(tmp_path), [])

@@ -1,6 +1,9 @@
 """The one executor behind every door: it never raises, decides again when overtaken, and runs a keyed wish once."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from sqlite3 import Cursor
+from threading import Event
 
 import anyio
 import msgspec
@@ -9,10 +12,12 @@ from blockbuster import blockbuster_ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.daemon.daemon_rig import Rig, running
+from tests.patience import PATIENCE_S
 
 from genomed import commands
 from genomed.commands.context import Caller
-from genomed.daemon.dispatch import MAX_DECISIONS
+from genomed.daemon.dispatch import MAX_DECISIONS, Reply
+from genomed.daemon.journal.database import WritingConnection
 from genomed.entities.errors import ErrorBody, ErrorKind
 from genomed.entities.types import Role
 
@@ -169,3 +174,57 @@ async def busy_life(rig: Rig, *, persona: str) -> None:
 async def test_who_was_not_overtaken_does_not_wait_for_those_who_were(tmp_path: Path) -> None:
     async with running(tmp_path / "d") as rig, rig.parts.dispatch._line:
         await rig.capture(1)
+
+
+class SlowDisk:
+    """The writing connection stands in its thread before a transaction, once it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stopped, self.reached, self.moves = False, Event(), Event()
+        real = WritingConnection.executemany
+
+        def executemany(connection: WritingConnection, label: str, parameters: Iterable[object], /) -> Cursor:
+            if self.stopped:
+                self.reached.set()
+                self.moves.wait(PATIENCE_S)
+            return real(connection, label, parameters)
+
+        monkeypatch.setattr(WritingConnection, "executemany", executemany)
+
+
+async def test_who_asks_again_after_hanging_up_before_the_answer_was_written_is_told_that_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SlowDisk(monkeypatch)
+    said = {"personaId": "ada", "domain": "sums", "input": "1", "output": "2"}
+    async with running(tmp_path / "d", courier=False, triggers=False) as rig:
+        replies: list[Reply] = []
+        left = anyio.CancelScope()
+
+        async def ask() -> None:
+            replies.append(await rig.execute("capture-interaction", said, key="k"))
+
+        async def ask_and_leave() -> None:
+            with left:
+                await ask()
+
+        async def begun() -> bool:
+            return disk.reached.is_set()
+
+        async def at_the_door() -> bool:
+            """It waits for the first, or behind it."""
+            first = rig.parts.dispatch._running.get("uid:1000:k")
+            return bool(rig.journal.waiting() or (first and first.statistics().tasks_waiting))
+
+        async with anyio.create_task_group() as tasks:
+            disk.stopped = True
+            tasks.start_soon(ask_and_leave)
+            await rig.until(begun, "the transaction")
+            left.cancel()
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(ask)
+            await rig.until(at_the_door, "the second wish")
+            disk.moves.set()
+        assert isinstance(replies[-1].result, msgspec.Raw), replies[-1].error
+        assert replies[-1].replayed
+        assert [one.type for one in await rig.journal.read_all()].count("interaction.captured") == 1

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -321,27 +320,34 @@ async def test_folders_of_runs_that_never_started_are_swept_at_the_next_start(tm
 class WhileWritten(list[JsonObject]):
     """Lines of inputs; while they are written down, a daemon that starts looks for what the last one left."""
 
-    def __init__(self, folder: RecipeFolder, newest: str) -> None:
+    def __init__(self, folder: RecipeFolder) -> None:
         super().__init__([{"n": 1}])
-        self._folder, self._newest = folder, newest
+        self._folder = folder
 
     def __iter__(self) -> Iterator[JsonObject]:
-        anyio.from_thread.run(partial(self._folder.clear, (), before=self._newest))
+        anyio.from_thread.run(self._folder.clear, ())
         return super().__iter__()
 
 
 async def test_what_is_being_fetched_for_a_run_that_is_about_to_start_is_not_swept(tmp_path: Path) -> None:
     folder = RecipeFolder(tmp_path)
-    newest, run_id = "run-0000000002a", "run-0000000002b"
-    kept = await folder.keep_lines(run_id, WhileWritten(folder, newest))
+    kept = await folder.keep_lines("run-a", WhileWritten(folder))
     assert kept.rows == 1
-    assert [path.name async for path in anyio.Path(tmp_path).iterdir()] == [run_id]
+    assert [path.name async for path in anyio.Path(tmp_path).iterdir()] == ["run-a"]
+
+
+async def test_the_inputs_of_a_run_that_is_about_to_start_are_not_swept_whatever_the_clock_says(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [{"n": 1}])
+    folder = RecipeFolder(tmp_path / "recipes")
+    await folder.keep("run-00000000000000000000000000", str(source))
+    await folder.clear(())
+    assert folder.inputs_path("run-00000000000000000000000000").exists()
 
 
 async def test_what_a_daemon_that_was_killed_had_kept_or_fetched_is_swept(tmp_path: Path) -> None:
     for left in ("run-0000000001a", "run-0000000001b.fetched-x", ".fetched-x"):
         (tmp_path / left).mkdir()
-    await RecipeFolder(tmp_path).clear((), before="run-0000000002a")
+    await RecipeFolder(tmp_path).clear(())
     assert [path.name async for path in anyio.Path(tmp_path).iterdir()] == []
 
 
@@ -362,8 +368,15 @@ async def test_the_rate_of_a_model_holds_for_all_runs_together(tmp_path: Path) -
 
 async def test_no_more_questions_are_under_way_than_the_model_takes(tmp_path: Path) -> None:
     async with recipe_rig(tmp_path, concurrency=3) as there:
-        there.server.delay_s = 0.01
+        there.server.hold()
         runs = [await there.start(wanted=8, seed=seed) for seed in range(3)]
+
+        async def asked() -> bool:
+            return len(there.server.asked) >= 3
+
+        await there.rig.until(asked, "three questions")
+        there.server.delay_s = 0.01
+        there.server.release()
         for run_id in runs:
             assert (await there.ended(run_id))["state"] == "completed"
         assert there.server.most_at_once == 3

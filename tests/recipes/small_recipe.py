@@ -42,7 +42,7 @@ class SumRecipe:
         self, params: Struct, *, inputs: Iterable[Mapping[str, object]], wanted: int, seed: int
     ) -> Iterator[WorkItem]:
         given = cast(SumParams, params)
-        numbers = [cast(int, row["n"]) for row in inputs] or range(given.items)
+        numbers = [cast(int, row.get("n", at)) for at, row in enumerate(inputs)] or range(given.items)
         for n in numbers:
             asked = n if given.repeats is None else min(n, given.repeats)
             data: dict[str, object] = {"n": asked, "group": f"sum {asked % 7}"}

@@ -50,12 +50,16 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, kw_only=True)
 class Decided(Generic[R]):
-    """What a command decided. settle: awaited after the append, for callers who asked to wait; gives a newer result."""
+    """What a command decided. settle: awaited after the append, for callers who asked to wait; gives a newer result.
+
+    overtaken: awaited where somebody wrote first and it is decided again: lets go of what was kept for this decision.
+    """
 
     result: R
     writes: tuple[Write, ...]
     blobs: tuple[Blob, ...] = ()
     settle: Callable[[], Awaitable[R]] | None = None
+    overtaken: Callable[[], Awaitable[None]] | None = None
 
 
 class Caller(Struct, frozen=True, kw_only=True):

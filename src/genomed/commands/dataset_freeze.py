@@ -4,7 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from genomed.commands.context import Context, Decided
-from genomed.commands.dataset_freezing import Origin, frozen_as, frozen_writes
+from genomed.commands.dataset_freezing import Origin, carried_wishes, frozen_as, frozen_writes
 from genomed.commands.draft_rows import gathered
 from genomed.commands.draft_view import load_draft
 from genomed.commands.guarding import applied
@@ -53,6 +53,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
     """Raises NotFound; Conflict for an archived draft, and where there is nothing to freeze."""
     draft, version = await load_draft(context, params.draft_id)
     refuse_archived(draft)
+    heeded = await carried_wishes(context)
     ruled = draft if params.cleaning is None else replace(draft, rules=params.cleaning)
     rows = await gathered(context, params.draft_id, ruled)
     how, changed = rows.freezing(ruled), rows.tightened(ruled)
@@ -83,7 +84,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
         steps=frozen.steps,
         tightened=changed,
     )
-    fresh = await frozen_writes(context, files, frozen)
+    fresh = await frozen_writes(context, files, frozen, heeded=heeded)
     guarded = applied(rows.own, rows.let, dataset_id=files.dataset_id, tightened=changed) if fresh else ()
     return Decided(result=result, writes=(*fresh, *((written,) if events else ()), *guarded))
 

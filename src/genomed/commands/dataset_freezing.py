@@ -49,8 +49,20 @@ def frozen_as(files: FrozenFiles, how: Freezing, origin: Origin) -> DatasetFroze
     )
 
 
-async def frozen_writes(context: Context, files: FrozenFiles, frozen: DatasetFrozen) -> tuple[Write, ...]:
+async def carried_wishes(context: Context) -> frozenset[str]:
+    """The wishes to forget that are carried out. To be asked before rows are read: what is read in spite of these was
+    imported again.
+    """
+    return frozenset(as_text(raw) for (raw,) in await context.log.query(_CARRIED))
+
+
+async def frozen_writes(
+    context: Context, files: FrozenFiles, frozen: DatasetFrozen, *, heeded: frozenset[str] | None = None
+) -> tuple[Write, ...]:
     """The dataset's one event, or nothing where the same content was frozen before.
+
+    heeded: `carried_wishes` from before the rows were read; null where interactions made all of them: these are not
+    forgotten by their ids.
 
     Raises Conflict where that lost rows or was archived since: freezing must not bring it back; and where words were
     forgotten while they were being frozen.
@@ -60,16 +72,34 @@ async def frozen_writes(context: Context, files: FrozenFiles, frozen: DatasetFro
     if isinstance(loaded.state, Dataset):
         loaded.state.refuse_retired(files.dataset_id)
         return ()
-    await _refuse_forgotten(context, files.dataset_id)
-    return (Write(stream=stream, expected=0, events=(frozen,)),)
+    await _refuse_forgotten(context, files.dataset_id, heeded)
+    return (Write(stream=stream, expected=loaded.version, events=(frozen,)),)
 
 
-async def _refuse_forgotten(context: Context, dataset_id: str) -> None:
+async def _refuse_forgotten(context: Context, dataset_id: str, heeded: frozenset[str] | None) -> None:
     """Whoever forgot them looked through the datasets of the log, and this one is not there yet."""
-    forgotten = await context.log.query("SELECT DISTINCT origin FROM forgotten")
-    if not forgotten:
+    origins = [as_text(raw) for (raw,) in await context.log.query("SELECT DISTINCT origin FROM forgotten")]
+    rows = set(await context.datasets.rows_from(dataset_id, frozenset(origins)) if origins else ())
+    named = await _named_since(context, heeded) if heeded is not None else ()
+    rows |= (await context.datasets.rows_there(dataset_id, frozenset(named)) if named else {}).keys()
+    if rows:
+        # Not discarded: an equal one, checked before they were forgotten, may enter the log just now.
+        await context.datasets.forget(dataset_id, sorted(rows))
+    elif await context.datasets.whole(dataset_id):
         return
-    rows = await context.datasets.rows_from(dataset_id, frozenset(as_text(origin) for (origin,) in forgotten))
-    if rows or not await context.datasets.whole(dataset_id):
+    else:
         await context.datasets.discard(dataset_id)
-        raise Conflict("rows were forgotten while they were being frozen", remedy="ask again")
+    raise Conflict("rows were forgotten while they were being frozen", remedy="ask again")
+
+
+async def _named_since(context: Context, heeded: frozenset[str]) -> list[str]:
+    rows = []
+    wishes = {as_text(raw) for (raw,) in await context.log.query(_ROW_WISHES)}
+    for forget_id in wishes - heeded:
+        rows += [as_text(raw) for (raw,) in await context.log.query(_ROWS, (forget_id,))]
+    return rows
+
+
+_CARRIED = "SELECT forget_id FROM forgettings WHERE NOT open"
+_ROW_WISHES = "SELECT DISTINCT forget_id FROM forgotten_rows"
+_ROWS = "SELECT DISTINCT row_id FROM forgotten_rows WHERE forget_id = ?"

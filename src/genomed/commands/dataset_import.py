@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from genomed.commands.context import AbsolutePath, Context, Decided
-from genomed.commands.dataset_freezing import Origin, frozen_as, frozen_writes
+from genomed.commands.dataset_freezing import Origin, carried_wishes, frozen_as, frozen_writes
 from genomed.commands.draft_view import load_draft
 from genomed.commands.learning import SPLIT_SEED
 from genomed.entities.cleaning import CleaningRules, CleaningStep
@@ -96,13 +96,15 @@ async def freeze_file(params: Params, persona_id: str, context: Context) -> Froz
         rules=params.cleaning,
     )
     file_name = params.path.rpartition("/")[2]
+    heeded = await carried_wishes(context)
     with context.activities.running(NAME, file_name) as progress:
         segment, files = await context.datasets.import_file(
             params.path, _options(params, params.row_kind), how, progress=progress
         )
     origin = Origin(name=params.name or file_name, source=DatasetSource(kind="import", file_name=file_name))
     frozen = frozen_as(files, replace(how, row_kind=segment.row_kind), origin)
-    return FrozenFile(segment=segment, files=files, writes=await frozen_writes(context, files, frozen))
+    writes = await frozen_writes(context, files, frozen, heeded=heeded)
+    return FrozenFile(segment=segment, files=files, writes=writes)
 
 
 async def _frozen(params: Params, persona_id: str, context: Context) -> Decided[Result]:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from genomed.commands.context import AbsolutePath, Context
+from genomed.commands.context import AbsolutePath, Context, as_text
 from genomed.entities import checking
 from genomed.entities.configuration import Name
 from genomed.entities.dataset import Dataset
 from genomed.entities.draft import Draft
-from genomed.entities.errors import GenomeError, InvalidRequest, Problem
+from genomed.entities.envelope import Write
+from genomed.entities.errors import Conflict, GenomeError, InvalidRequest, Problem
+from genomed.entities.forgetting import Forgetting
 from genomed.entities.json_value import JsonObject
 from genomed.entities.language_model import ModelSettings
 from genomed.entities.recipe_events import RunBudget
@@ -47,7 +49,10 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Checked(Struct, frozen=True, kw_only=True):
-    """params: an instance of the recipe's Params. models: settings by the models' names. draft: with its version."""
+    """params: an instance of the recipe's Params. models: settings by the models' names. draft: with its version.
+
+    unchanged: conditions of the start: the dataset that was read has lost no rows since.
+    """
 
     recipe: Recipe
     params: Struct
@@ -56,6 +61,7 @@ class Checked(Struct, frozen=True, kw_only=True):
     draft: Draft | None
     draft_version: int
     inputs_path: str | None
+    unchanged: tuple[Write, ...]
 
 
 NEEDED = {"model": Need.MODEL, "judge": Need.JUDGE, "encoder": Need.ENCODER, "targetEncoder": Need.TARGET_ENCODER}
@@ -63,11 +69,13 @@ _EMBED = ("encoder", "targetEncoder")
 
 
 async def checked(wish: Wish, context: Context) -> Checked:
-    """Raises NotFound for the recipe, InvalidRequest naming every problem of the rest."""
+    """Raises NotFound for the recipe, InvalidRequest naming every problem of the rest; Conflict while rows of the
+    dataset are being forgotten.
+    """
     recipe = context.recipes.get(wish.recipe)
     found = checking.problems(wish.params, recipe.Params, root="params")
     models = _models(wish, recipe, context, found)
-    inputs_path = await _inputs(wish, recipe, context, found)
+    inputs_path, unchanged = await _inputs(wish, recipe, context, found)
     draft, version = await _draft(wish, context, found)
     row_kind = draft.row_kind if draft else wish.row_kind or recipe.output[0]
     if row_kind not in recipe.output:
@@ -86,6 +94,7 @@ async def checked(wish: Wish, context: Context) -> Checked:
         draft=draft,
         draft_version=version,
         inputs_path=inputs_path,
+        unchanged=unchanged,
     )
 
 
@@ -114,7 +123,9 @@ def _models(wish: Wish, recipe: Recipe, context: Context, found: list[Problem]) 
     return models
 
 
-async def _inputs(wish: Wish, recipe: Recipe, context: Context, found: list[Problem]) -> str | None:
+async def _inputs(
+    wish: Wish, recipe: Recipe, context: Context, found: list[Problem]
+) -> tuple[str | None, tuple[Write, ...]]:
     given = wish.inputs or Inputs()
     named = [one for one in (given.path, given.dataset_id, given.graph) if one is not None]
     if len(named) > 1:
@@ -127,15 +138,26 @@ async def _inputs(wish: Wish, recipe: Recipe, context: Context, found: list[Prob
         if Need.INPUTS in recipe.needs:
             remedy = "give inputs.path (JSON Lines), inputs.datasetId or inputs.graph"
             found.append(Problem(field="inputs", message=f"{recipe.name} works on inputs", remedy=remedy))
-        return None
+        return None, ()
     if given.dataset_id is None:
-        return given.path
-    state = (await context.log.load(f"dataset/{given.dataset_id}")).state
-    if not isinstance(state, Dataset):
+        return given.path, ()
+    stream = f"dataset/{given.dataset_id}"
+    loaded = await context.log.load(stream)
+    if not isinstance(loaded.state, Dataset):
         problem = f"there is no dataset {given.dataset_id}"
         found.append(Problem(field="inputs.datasetId", message=problem, remedy="list them with genome/dataset-list"))
-        return None
-    return context.datasets.train_path(given.dataset_id)
+        return None, ()
+    await _refuse_while_forgetting(given.dataset_id, context)
+    return context.datasets.train_path(given.dataset_id), (Write(stream=stream, expected=loaded.version, events=()),)
+
+
+async def _refuse_while_forgetting(dataset_id: str, context: Context) -> None:
+    """Its file may still hold what the log calls forgotten. A wish that comes later changes the dataset's version."""
+    for (raw,) in await context.log.query("SELECT forget_id FROM forgettings WHERE open"):
+        wish = (await context.log.load(f"forget/{as_text(raw)}")).state
+        if isinstance(wish, Forgetting) and dataset_id in wish.requested.datasets:
+            message = f"rows of dataset {dataset_id} are being forgotten"
+            raise Conflict(message, field="inputs.datasetId", remedy="ask again in a moment")
 
 
 async def _draft(wish: Wish, context: Context, found: list[Problem]) -> tuple[Draft | None, int]:

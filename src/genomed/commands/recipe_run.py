@@ -4,6 +4,7 @@ Copies the inputs and plans over the copy, so that a restart finds the same work
 nothing and sends nothing.
 """
 
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -193,10 +194,11 @@ async def _decided(params: Params, context: Context, ready: _Ready) -> Decided[R
         ),
         Write(stream=f"review/{batch_id}", expected=0, events=(opened,)),
         Write(stream=f"recipe/{ready.run_id}", expected=0, events=(started,)),
+        *found.unchanged,
         *reserved.writes,
     )
     result = await _result(params, context, ready, draft_id=draft_id, batch_id=batch_id)
-    return Decided(result=result, writes=writes)
+    return Decided(result=result, writes=writes, overtaken=partial(context.planner.discard, ready.run_id))
 
 
 def _draft_events(params: Params, found: Checked, batch_id: str, run_id: str) -> tuple[DraftEvent, ...]:

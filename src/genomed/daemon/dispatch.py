@@ -176,6 +176,8 @@ class Dispatch:
             try:
                 await self._append(answer, context.caller, receipt)
             except StreamConflict:
+                if answer.overtaken is not None:
+                    await answer.overtaken()
                 return None
         return answer
 
@@ -190,6 +192,7 @@ class Dispatch:
         raise Conflict(f"{module.NAME} was overtaken {MAX_DECISIONS} times; try again")
 
     async def _append(self, decided: Decided[Struct], caller: Caller, receipt: Receipt | None) -> None:
+        """What the writer was given is written, though the caller be gone: its key is theirs until that is answered."""
         if receipt is not None:
             receipt = msgspec.structs.replace(receipt, reply=msgspec.json.encode(decided.result))
         if decided.writes or receipt is not None:
@@ -198,7 +201,8 @@ class Dispatch:
                 command_id=receipt.key if receipt else None,
                 correlation_id=caller.traceparent,
             )
-            await self._journal.append(decided.writes, cause=cause, receipt=receipt, blobs=decided.blobs)
+            with anyio.CancelScope(shield=receipt is not None):  # ends with the writer, which answers whatever it took
+                await self._journal.append(decided.writes, cause=cause, receipt=receipt, blobs=decided.blobs)
 
     def _answered(self, result: object) -> Reply:
         return Reply(result=msgspec.Raw(msgspec.json.encode(result)), head=self._journal.head())

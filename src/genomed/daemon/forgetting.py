@@ -81,14 +81,15 @@ class Forgetter:
         rows = 0
         for dataset_id in requested.datasets:
             rows += await self._erase_rows(forget_id, dataset_id, frozenset(origins))
-        more, tainted = await self._erase_elsewhere(forget_id, frozenset(origins), frozenset(requested.datasets))
-        await self._erase_inputs(frozenset(requested.datasets))
+        datasets = frozenset(requested.datasets)
+        more, tainted = await self._erase_elsewhere(forget_id, frozenset(origins), datasets)
+        await self._erase_inputs(datasets | tainted)
         samples = 0
         for layer_id in requested.layers:
             samples += await self._erase_samples(layer_id)
         done = ForgetCarriedOut(rows=rows + more, samples=samples)
         write = Write(stream=f"forget/{forget_id}", expected=ANY_VERSION, events=(done,))
-        await self._journal.append([write, *tainted], cause=Cause(actor="daemon", correlation_id=forget_id))
+        await self._journal.append([write], cause=Cause(actor="daemon", correlation_id=forget_id))
 
     async def _requested(self, forget_id: str) -> ForgetRequested:
         state = (await self._journal.load(f"forget/{forget_id}")).state
@@ -127,25 +128,38 @@ class Forgetter:
 
     async def _erase_elsewhere(
         self, forget_id: str, origins: frozenset[str], done: frozenset[str]
-    ) -> tuple[int, list[Write]]:
+    ) -> tuple[int, frozenset[str]]:
         """From datasets that came while it was decided, which are tainted too; and from folders that no event names,
-        frozen before something was refused: these go as a whole.
+        frozen before something was refused: these go as a whole. How many rows went, and which datasets are tainted.
         """
         named = frozenset(str(raw) for (raw,) in await self._journal.query(_NAMED, (forget_id,)))
-        gone, tainted = 0, []
+        gone, tainted = 0, set()
         for dataset_id in await self._datasets.folders():
-            rows = set() if dataset_id in done else {*await self._datasets.rows_from(dataset_id, origins)}
-            rows |= set() if dataset_id in done else (await self._datasets.rows_there(dataset_id, named)).keys()
-            if not rows:
+            if dataset_id in done:
+                continue
+            rows = {*await self._datasets.rows_from(dataset_id, origins)}
+            rows |= (await self._datasets.rows_there(dataset_id, named)).keys()
+            if not rows and (await self._listed(dataset_id) or await self._datasets.whole(dataset_id)):
                 continue
             gone += len(rows)
-            if await self._journal.query(_LISTED, (dataset_id,)):
-                await self._datasets.forget(dataset_id, sorted(rows))
-                event = RowsForgotten(forget_id=forget_id, rows=len(rows))
-                tainted.append(Write(stream=f"dataset/{dataset_id}", expected=ANY_VERSION, events=(event,)))
+            await self._datasets.forget(dataset_id, sorted(rows))
+            await self._tell(forget_id, dataset_id, len(rows))
+            if await self._listed(dataset_id):
+                tainted.add(dataset_id)
             else:
                 await self._datasets.discard(dataset_id)
-        return gone, tainted
+        return gone, frozenset(tainted)
+
+    async def _tell(self, forget_id: str, dataset_id: str, rows: int) -> None:
+        """Also of a dataset that the log does not know: one that is about to enter it is then decided again, since its
+        stream has moved on.
+        """
+        event = RowsForgotten(forget_id=forget_id, rows=rows)
+        write = Write(stream=f"dataset/{dataset_id}", expected=ANY_VERSION, events=(event,))
+        await self._journal.append([write], cause=Cause(actor="daemon", correlation_id=forget_id))
+
+    async def _listed(self, dataset_id: str) -> bool:
+        return isinstance((await self._journal.load(f"dataset/{dataset_id}")).state, Dataset)
 
     async def _erase_inputs(self, datasets: frozenset[str]) -> None:
         """Recipes keep a copy of what they read."""
@@ -167,7 +181,6 @@ class Forgetter:
 
 _ORIGINS = "SELECT origin FROM forgotten WHERE forget_id = ? ORDER BY origin"
 _NAMED = "SELECT DISTINCT row_id FROM forgotten_rows WHERE forget_id = ?"
-_LISTED = "SELECT 1 FROM datasets WHERE dataset_id = ?"
 _ROWS = "SELECT row_id FROM forgotten_rows WHERE forget_id = ? AND dataset_id = ? ORDER BY row_id"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from genomed.curation.formats import Format, Misfit, csv_line, format_named, formats_of, header_of
+from genomed.daemon.beside import name_beside
 from genomed.daemon.datasets.files import HashedFile, sync_folder
 from genomed.entities.dataset_port import Exported
 from genomed.entities.errors import Capacity, Conflict, InvalidRequest, Problem, Unsupported
@@ -100,9 +101,8 @@ def _new_file(target: Path) -> Iterator[HashedFile]:
     """Written beside the target and then named as it: whoever sees it sees all of it."""
     if target.exists():
         raise _exists(target)
-    beside = target.with_name(f".{target.name}.part-{os.getpid()}")
+    beside = name_beside(target, hidden=True)
     try:
-        beside.unlink(missing_ok=True)
         out = HashedFile(beside)
     except OSError as error:
         problem = Problem(field="path", message=f"cannot be written: {error.strerror}")

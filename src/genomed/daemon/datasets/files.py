@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from errno import EEXIST, ENOTEMPTY
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -123,7 +124,12 @@ def put_in_place(made: Path, target: Path) -> bool:
     if target.exists():
         return False
     sync_folder(made)
-    made.rename(target)
+    try:
+        made.rename(target)
+    except OSError as error:
+        if error.errno not in (ENOTEMPTY, EEXIST):
+            raise
+        return False  # an equal one was put there meanwhile
     sync_folder(target.parent)
     return True
 

@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from errno import ENOSYS, EOPNOTSUPP, EPERM
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ import anyio.to_thread
 import msgspec
 from msgspec import Struct
 
+from genomed.daemon.beside import name_beside
 from genomed.daemon.journal.anchor import replace_anchor
 from genomed.daemon.journal.chain import Header, genesis, link
 from genomed.daemon.journal.database import (
@@ -90,15 +92,15 @@ async def import_export(path: Path, data_dir: Path, *, now_us: Callable[[], int]
 
 @contextmanager
 def _written_beside(destination: Path) -> Iterator[Path]:
-    """A path beside it; renamed to the destination, after fsync, when the block succeeds."""
+    """A path beside it; named as the destination, after fsync, when the block succeeds."""
     if destination.exists():
-        raise Conflict(f"{destination} exists already", remedy="name a file that does not exist")
-    beside = destination.with_name(f"{destination.name}.part-{os.getpid()}")
+        raise _exists(destination)
+    beside = name_beside(destination)
     try:
         yield beside
         with beside.open("rb") as written:
             os.fsync(written.fileno())
-        beside.rename(destination)
+        _name_as(destination, beside)
         folder = os.open(destination.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -106,6 +108,22 @@ def _written_beside(destination: Path) -> Iterator[Path]:
             os.close(folder)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _name_as(destination: Path, beside: Path) -> None:
+    """Raises Conflict where somebody else's file came meanwhile."""
+    try:
+        os.link(beside, destination)  # unlike a rename it replaces nothing
+    except FileExistsError:
+        raise _exists(destination) from None
+    except OSError as error:
+        if error.errno not in (EPERM, EOPNOTSUPP, ENOSYS):
+            raise
+        beside.rename(destination)  # on a file system without links, such as a stick's
+
+
+def _exists(destination: Path) -> Conflict:
+    return Conflict(f"{destination} exists already", remedy="name a file that does not exist")
 
 
 def _private(path: Path) -> BinaryIO:

@@ -18,13 +18,13 @@ class Fold(Struct, frozen=True, kw_only=True):
     """How the streams of one kind fold. Make it with `fold_of`, which keeps the types."""
 
     state_type: type
-    evolve: Callable[[object | None, Envelope], object]
+    evolve: Callable[[object | None, Envelope], object | None]
 
 
-def fold_of(state_type: type[State], evolve: Callable[[State | None, Envelope], State]) -> Fold:
-    """state_type: a class that msgspec writes as JSON and reads back equal."""
+def fold_of(state_type: type[State], evolve: Callable[[State | None, Envelope], State | None]) -> Fold:
+    """state_type: a class that msgspec writes as JSON and reads back equal. evolve: gives None while there is none."""
 
-    def checked(state: object | None, envelope: Envelope) -> object:
+    def checked(state: object | None, envelope: Envelope) -> object | None:
         if state is not None and not isinstance(state, state_type):
             raise TypeError(f"{envelope.stream} folds to {state_type.__name__}, not {type(state).__name__}")
         return evolve(state, envelope)

@@ -10,7 +10,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from errno import ELOOP, ENXIO
+from errno import EEXIST, ELOOP, ENOTDIR, ENOTEMPTY, ENXIO
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from genomed import __version__
+from genomed.daemon.beside import name_beside
 from genomed.daemon.journal.chain import genesis
 from genomed.daemon.journal.database import DATABASE_FILE, read_only_uri
 from genomed.daemon.journal.export import backup_database
@@ -69,15 +70,24 @@ async def back_up(data_dir: Path, destination: Path, *, now_us: int, checkpoints
 @contextmanager
 def _folder_beside(destination: Path) -> Iterator[Path]:
     if destination.exists():
-        raise Conflict(f"{destination} exists already", remedy="name a folder that does not exist")
-    beside = destination.with_name(f"{destination.name}.part-{os.getpid()}")
+        raise _exists(destination)
+    beside = name_beside(destination)
     beside.mkdir(mode=0o700)
     try:
         yield beside
-        beside.rename(destination)
+        try:
+            beside.rename(destination)
+        except OSError as error:
+            if error.errno not in (ENOTEMPTY, EEXIST, ENOTDIR):
+                raise
+            raise _exists(destination) from error
         _sync(destination.parent)
     finally:
         rmtree(beside, ignore_errors=True)
+
+
+def _exists(destination: Path) -> Conflict:
+    return Conflict(f"{destination} exists already", remedy="name a folder that does not exist")
 
 
 def _fill(data_dir: Path, beside: Path, now_us: int, checkpoints: bool) -> Manifest:

@@ -31,7 +31,10 @@ _DATASET = "INSERT OR IGNORE INTO datasets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
 _STANDS = "UPDATE datasets SET forgotten = ?, archived = ? WHERE dataset_id = ?"
 
 
-def _dataset(state: Dataset | None, envelope: Envelope) -> Dataset:
+def _dataset(state: Dataset | None, envelope: Envelope) -> Dataset | None:
+    """None after rows were erased from a folder that was about to be frozen: there is no such dataset yet."""
+    if state is None and isinstance(envelope.event, RowsForgotten):
+        return None
     return dataset_fold.evolve(state, cast("DatasetEvent", envelope.event), at_us=envelope.at_us)
 
 

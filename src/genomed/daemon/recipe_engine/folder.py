@@ -27,8 +27,8 @@ INPUTS = "inputs.jsonl"
 LONGEST_LINE_BYTES = 8 << 20
 MAX_LINES_NAMED = 100
 KEYS_SHOWN = 5
-TIMED = len("run-") + 10
-"""How much of a run's id is its time (entities.ids)."""
+FETCHED = ".fetched-"
+"""Between a run's id and what is random in the name of the folder that holds what was fetched for it."""
 
 MOST_ITEMS = 1_000_000
 """A plan without an end would never start."""
@@ -51,6 +51,8 @@ class RecipeFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._kept_here: set[str] = set()
+        """Runs whose inputs this process keeps: the log may not know them yet."""
 
     def inputs_path(self, run_id: str) -> Path:
         return self._folder / run_id / INPUTS
@@ -70,15 +72,17 @@ class RecipeFolder:
         return read
 
     async def keep(self, run_id: str, path: str) -> KeptInputs:
+        self._kept_here.add(run_id)
         return await anyio.to_thread.run_sync(self._keep, run_id, Path(path))
 
     async def keep_lines(self, run_id: str, lines: Sequence[JsonObject]) -> KeptInputs:
         """Of what was fetched rather than lay in a file."""
+        self._kept_here.add(run_id)
 
         def work() -> KeptInputs:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Named after the run, as `clear` knows what belongs to a run that is about to start.
-            with TemporaryDirectory(prefix=f"{run_id}.fetched-", dir=self._folder) as fetched:
+            with TemporaryDirectory(prefix=f"{run_id}{FETCHED}", dir=self._folder) as fetched:
                 path = Path(fetched) / INPUTS
                 path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
                 return self._keep(run_id, path)
@@ -87,19 +91,18 @@ class RecipeFolder:
 
     async def discard(self, run_id: str) -> None:
         await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder / run_id, ignore_errors=True))
+        self._kept_here.discard(run_id)
 
-    async def clear(self, started: Collection[str], *, before: str) -> None:
+    async def clear(self, started: Collection[str]) -> None:
         """Folders of runs that the log does not know, left by a stop between the copy and the append.
 
-        before: an id made before any command could run. Ids begin with their time, so that a run that is about to start
-        keeps its folder; within one millisecond their order says nothing.
+        A run that is about to start keeps its own: this process remembers it.
         """
-        newest = before[:TIMED]
 
         def swept() -> None:
             found = self._folder.iterdir() if self._folder.exists() else ()
             for folder in list(found):
-                if folder.name not in started and folder.name[:TIMED] < newest:
+                if folder.name not in started and folder.name.partition(FETCHED)[0] not in self._kept_here:
                     shutil.rmtree(folder, ignore_errors=True)
 
         await anyio.to_thread.run_sync(swept)

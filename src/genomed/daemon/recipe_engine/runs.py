@@ -41,7 +41,6 @@ class RecipeRuns:
         self._running: dict[str, RecipeRun] = {}
         self._followed: set[str] = set()
         self._again = Regenerations(shop)
-        self._newest = shop.new_id("run")
 
     async def run(self) -> None:
         """Until cancelled. Every open run has its task; new ones get theirs as the log grows."""
@@ -49,7 +48,7 @@ class RecipeRuns:
         async with anyio.create_task_group() as tasks:
             subscription = journal.subscribe(journal.head().position)
             started = {as_text(run_id) for (run_id,) in await journal.query(ALL)}
-            await self._shop.folder.clear(started, before=self._newest)
+            await self._shop.folder.clear(started)
             for (run_id,) in await journal.query(OPEN):
                 self._follow(tasks, as_text(run_id))
             tasks.start_soon(self._again.run)
