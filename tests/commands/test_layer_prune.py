@@ -1,14 +1,24 @@
 """genome/layer-prune: what goes, what stays and why, and what the disk gave back."""
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
+import msgspec
 import pytest
 from tests.commands.local_layers import local_layer, waits, working
-from tests.daemon.daemon_rig import Json, Rig
+from tests.daemon.daemon_rig import Json, Rig, simulated
+from tests.daemon.held_journal import Door, held
+from tests.patience import PATIENCE_S
 
-from genomed.daemon.keeping import layer_files
-from genomed.entities.errors import ErrorKind
+from genomed.daemon.dispatch import Reply
+from genomed.daemon.keeping import layer_files, prunings
+from genomed.entities.errors import ErrorBody, ErrorKind
+from genomed.entities.events import JobCreated
+from genomed.entities.layer_keeping_events import LayerPruneRequested
+from genomed.entities.types import JobStatus
 
 OLD: Json = {"olderThanDays": 0}
 
@@ -45,7 +55,7 @@ async def test_what_is_pruned_is_gone_and_the_answer_says_what_the_disk_gave_bac
         layer_id = await local_layer(rig, tmp_path)
         folder = rig.data_dir / "layers" / layer_id
         held = sum(path.stat().st_blocks * 512 for path in folder.iterdir())
-        answer = await rig.call("layer-prune", {**OLD, "dryRun": False, "waitS": 20})
+        answer = await rig.call("layer-prune", {**OLD, "dryRun": False, "waitS": PATIENCE_S})
         assert not folder.exists()
         assert (answer["bytesFreed"], answer["freeableBytes"]) == (held, held)
 
@@ -92,7 +102,8 @@ async def test_a_pruned_layer_is_passed_over_on_the_way_back_and_stands_in_the_l
         third = await local_layer(rig, tmp_path, parent=None)
         for layer_id in (first, second, third):
             await activate(rig, layer_id)
-        await rig.call("layer-prune", {**OLD, "layerIds": [second], "keepHistory": 0, "dryRun": False, "waitS": 20})
+        wish = {**OLD, "layerIds": [second], "keepHistory": 0, "dryRun": False, "waitS": PATIENCE_S}
+        await rig.call("layer-prune", wish)
         back = await rig.call("layer-rollback", {"personaId": "ada", "domain": "sums"})
         assert back["restoredLayerId"] == first
 
@@ -179,6 +190,116 @@ async def test_a_folder_that_cannot_be_removed_holds_up_no_other(tmp_path: Path)
         stuck, other = [await local_layer(rig, tmp_path, domain=name) for name in ("a", "b")]
         (rig.data_dir / "layers" / f".{stuck}.pruned").write_text("in the way")
         await rig.call("layer-prune", {**OLD, "layerIds": [stuck], "dryRun": False})
-        answer = await rig.call("layer-prune", {**OLD, "layerIds": [other], "dryRun": False, "waitS": 20})
+        answer = await rig.call("layer-prune", {**OLD, "layerIds": [other], "dryRun": False, "waitS": PATIENCE_S})
         assert [one["bytesFreed"] is not None for one in answer["going"]] == [True]
         assert (rig.data_dir / "layers" / stuck).exists()
+
+
+def base_of(rig: Rig, layer_id: str) -> str:
+    return str(rig.data_dir / "layers" / layer_id)
+
+
+async def prune(rig: Rig, *layer_ids: str) -> None:
+    wish = {**OLD, "layerIds": list(layer_ids), "keepHistory": 0, "dryRun": False, "waitS": PATIENCE_S}
+    assert len((await rig.call("layer-prune", wish))["going"]) == len(layer_ids)
+
+
+async def job_on(rig: Rig, base: str, **metadata: object) -> Json:
+    """The params of a simulated job that begins there."""
+    configuration = simulated(await rig.dataset(), **metadata) | {"model": {"baseModel": base}}
+    return {"personaId": "ada", "provider": "simulated", "domain": "sums", "configuration": configuration}
+
+
+@asynccontextmanager
+async def answering(rig: Rig, name: str, params: Json, door: Door) -> AsyncIterator[list[Reply]]:
+    """The command stands before the door within the block; after it the reply is there."""
+    replies: list[Reply] = []
+
+    async def ask() -> None:
+        replies.append(await rig.execute(name, params))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await door.somebody()
+        yield replies
+        door.open.set()
+
+
+async def test_a_job_whose_base_model_is_pruned_before_it_is_in_the_log_is_refused(tmp_path: Path) -> None:
+    door = Door()
+    async with working(tmp_path, journal_seen_by_parts=held(door, appending=JobCreated)) as rig:
+        whole = await local_layer(rig, tmp_path, artifact_format="full_model")
+        async with answering(rig, "job-create", await job_on(rig, base_of(rig, whole)), door) as replies:
+            await prune(rig, whole)
+        [reply] = replies
+        assert isinstance(reply.error, ErrorBody), reply.result
+        assert (reply.error.kind, whole in reply.error.message) == (ErrorKind.CONFLICT, True)
+        assert (await rig.call("job-list"))["jobs"] == []
+
+
+async def test_a_job_whose_base_model_an_errand_made_is_refused_once_that_is_removed(tmp_path: Path) -> None:
+    door = Door()
+    async with working(tmp_path, journal_seen_by_parts=held(door, appending=JobCreated)) as rig:
+        layer_id = await local_layer(rig, tmp_path)
+        errand_id = (await rig.call("layer-export", {"layerId": layer_id, "waitS": PATIENCE_S}))["errand"]["errandId"]
+        params = await job_on(rig, str(rig.data_dir / "exports" / errand_id))
+        async with answering(rig, "job-create", params, door) as replies:
+            await rig.call("errand-remove", {"errandId": errand_id, "waitS": PATIENCE_S})
+        [reply] = replies
+        assert isinstance(reply.error, ErrorBody), reply.result
+        assert (reply.error.kind, errand_id in reply.error.message) == (ErrorKind.CONFLICT, True)
+
+
+async def test_a_job_is_measured_against_what_is_active_and_not_against_what_was_pruned_meanwhile(
+    tmp_path: Path,
+) -> None:
+    door = Door()
+    async with working(tmp_path, journal_seen_by_parts=held(door, appending=JobCreated)) as rig:
+        first, second = [await local_layer(rig, tmp_path, base="tiny") for _ in range(2)]
+        await activate(rig, first)
+        async with answering(rig, "job-create", await job_on(rig, "tiny"), door) as replies:
+            await activate(rig, second)
+            await prune(rig, first)
+        [reply] = replies
+        assert isinstance(reply.result, msgspec.Raw), reply.error
+        assert (await rig.job(msgspec.json.decode(reply.result)["jobId"])).parent_layer_id == second
+
+
+@pytest.mark.parametrize("way", ["job-retry", "job-resume"])
+async def test_a_job_does_not_go_on_once_its_base_model_was_pruned(tmp_path: Path, way: str) -> None:
+    async with working(tmp_path) as rig:
+        whole = await local_layer(rig, tmp_path, artifact_format="full_model")
+        params = await job_on(rig, base_of(rig, whole), steps=10, failAtStep=7)
+        job_id = (await rig.call("job-create", params))["jobId"]
+        await rig.ended(job_id)
+        await prune(rig, whole)
+        refused = await rig.refused(way, {"jobId": job_id})
+        assert (refused.kind, whole in refused.message) == (ErrorKind.CONFLICT, True)
+
+
+async def test_what_a_job_began_with_just_before_it_was_pruned_stays_until_the_job_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(prunings, "RETRY_S", 0.01)
+    door = Door()
+    async with working(tmp_path, journal_seen_by_parts=held(door, appending=LayerPruneRequested)) as rig:
+        whole = await local_layer(rig, tmp_path, artifact_format="full_model")
+        folder = rig.data_dir / "layers" / whole
+        wish = {**OLD, "layerIds": [whole], "dryRun": False}
+        async with answering(rig, "layer-prune", wish, door):
+            params = await job_on(rig, str(folder), secondsPerStep=3600)
+            job_id = (await rig.call("job-create", params))["jobId"]
+            await rig.job_when(job_id, lambda job: job.status is JobStatus.RUNNING)
+
+        async def looked_at() -> bool:
+            return f"it is the base model of job {job_id}" in caplog.text
+
+        await rig.until(looked_at, "the look at who needs it")
+        assert (folder / "genomed-layer.json").exists()
+        await rig.call("job-cancel", {"jobId": job_id})
+
+        async def gone() -> bool:
+            return (await rig.types(f"layer/{whole}"))[-1] == "layer.pruned"
+
+        await rig.until(gone, "the pruning")
+        assert not folder.exists()

@@ -6,6 +6,7 @@ from tests.daemon.daemon_rig import Json, running
 from tests.daemon.recipe_rig import RecipeRig, doubles, recipe_rig
 from tests.emulators.llm_server import llm_server
 
+from genomed.entities.recipe_events import ItemFinished
 from genomed.entities.review import Item
 
 
@@ -13,6 +14,11 @@ async def item(there: RecipeRig, item_id: str) -> Item:
     state = (await there.rig.journal.load(f"item/{item_id}")).state
     assert isinstance(state, Item)
     return state
+
+
+async def number(there: RecipeRig, item_id: str) -> int:
+    """Of the sum that it is about: rows lie there in the order in which their answers came."""
+    return int(str((await item(there, item_id)).item_key).removeprefix("sum-"))
 
 
 async def settled(there: RecipeRig, item_id: str) -> Item:
@@ -37,7 +43,8 @@ async def test_a_rejected_row_comes_back_as_a_child_that_waits_for_a_person(tmp_
         assert parent.child_item_id is not None
         child = await item(there, parent.child_item_id)
         assert (child.state.value, child.generation, child.parent_item_id) == ("pending", 1, parent_id)
-        assert [one.prompt for one in there.server.asked if "Again" in one.prompt] == ["Again 0: shorter please"]
+        asked = f"Again {await number(there, parent_id)}: shorter please"
+        assert [one.prompt for one in there.server.asked if "Again" in one.prompt] == [asked]
         after = await there.status(run["runId"])
         assert (after["rows"], after["itemsDone"], after["requests"]) == (2, 2, 3)
 
@@ -114,3 +121,77 @@ async def test_rows_that_a_person_proposed_are_for_a_person_to_correct(tmp_path:
         await there.rig.execute("review-decide", again(str(item_id)))
         mine = await settled(there, str(item_id))
         assert mine.state.value in ("rejected", "pending")
+
+
+async def asked_again(there: RecipeRig, item_id: str) -> list[str]:
+    """The questions for a better row."""
+    begins = f"Again {await number(there, item_id)}: "
+    return [one.prompt.removeprefix(begins) for one in there.server.asked if one.prompt.startswith(begins)]
+
+
+async def until_asked(there: RecipeRig, item_id: str) -> None:
+    async def asked() -> bool:
+        return bool(await asked_again(there, item_id))
+
+    await there.rig.until(asked, f"the question for {item_id}")
+
+
+async def test_a_row_that_is_asked_for_while_it_is_made_is_made_once(tmp_path: Path) -> None:
+    async with recipe_rig(tmp_path) as there:
+        run = await there.made(wanted=2)
+        (first, _), (second, _) = await there.items(run["runId"])
+        there.server.hold()
+        await there.rig.call("review-decide", again(first))
+        await until_asked(there, first)
+        there.rig.parts.recipe_runs._again.wanted(first)  # told by the log, after a start had found it there
+        await there.rig.call("review-decide", again(second))
+        await until_asked(there, second)
+        there.server.release()
+        for item_id in (first, second):
+            assert (await settled(there, item_id)).state.value == "regenerated"
+        assert [len(await asked_again(there, one)) for one in (first, second)] == [1, 1]
+        assert (await there.status(run["runId"]))["requests"] == 4
+
+
+async def test_what_was_asked_for_a_row_that_was_decided_otherwise_meanwhile_is_paid_for(tmp_path: Path) -> None:
+    async with recipe_rig(tmp_path) as there:
+        run = await there.made(wanted=1)
+        [(parent_id, _)] = await there.items(run["runId"])
+        there.server.hold()
+        await there.rig.call("review-decide", again(parent_id))
+        await until_asked(there, parent_id)
+        wish = {"itemIds": [parent_id], "decision": "approve", "reverse": True}
+        await there.rig.call("review-decide", wish)
+        there.server.release()
+
+        async def paid() -> bool:
+            return bool((await there.status(run["runId"]))["requests"] == 2)
+
+        await there.rig.until(paid, "the cost of the try")
+        parent = await item(there, parent_id)
+        assert (parent.state.value, parent.child_item_id) == ("approved", None)
+        [key] = [one.key for one in await finished(there) if one.key.startswith("again:")]
+        assert key.startswith(f"again:{parent_id}:")
+
+
+async def finished(there: RecipeRig) -> list[ItemFinished]:
+    return [one.event for one in await there.rig.journal.read_all() if isinstance(one.event, ItemFinished)]
+
+
+async def test_a_row_that_is_asked_for_anew_is_made_after_the_try_that_is_under_way(tmp_path: Path) -> None:
+    async with recipe_rig(tmp_path) as there:
+        run = await there.made(wanted=2)
+        (first, _), (second, _) = await there.items(run["runId"])
+        there.server.hold()
+        await there.rig.call("review-decide", again(first))
+        await until_asked(there, first)
+        await there.rig.call("review-decide", {"itemIds": [first], "decision": "reject", "reverse": True})
+        await there.rig.call("review-decide", again(first, "longer please") | {"reverse": True})
+        await there.rig.call("review-decide", again(second))
+        await until_asked(there, second)
+        assert len(await asked_again(there, first)) == 1
+        there.server.release()
+        assert (await settled(there, first)).state.value == "regenerated"
+        assert await asked_again(there, first) == ["shorter please", "longer please"]
+        assert (await settled(there, second)).state.value == "regenerated"
+        assert (await there.status(run["runId"]))["requests"] == 5

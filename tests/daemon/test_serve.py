@@ -16,7 +16,7 @@ import pytest
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
 from tests.patience import PATIENCE_S
 
-from genomed.daemon.doors.unix_socket import bound_socket
+from genomed.daemon.doors.unix_socket import bound_socket, own_socket
 from genomed.entities.errors import Conflict
 
 pytestmark = pytest.mark.crash
@@ -104,6 +104,29 @@ def test_a_socket_that_is_only_busy_is_not_taken_for_dead() -> None:
             with pytest.raises(Conflict):
                 bound_socket(path)
             assert path.exists()
+
+
+def test_the_socket_of_a_daemon_that_is_not_ready_yet_is_not_taken_for_dead() -> None:
+    with tempfile.TemporaryDirectory(prefix="gn", dir="/tmp") as folder:
+        path = Path(folder) / "s"
+        with bound_socket(path), socket.socket(socket.AF_UNIX) as early:
+            with pytest.raises(Conflict, match="answers on"):
+                bound_socket(path)
+            early.connect(str(path))
+
+
+def test_at_its_end_a_daemon_takes_away_its_own_socket_and_no_other() -> None:
+    with tempfile.TemporaryDirectory(prefix="gn", dir="/tmp") as folder:
+        path = Path(folder) / "s"
+        with own_socket(path):
+            path.unlink()
+            other = bound_socket(path)
+        with other, socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(path))
+        path.unlink()
+        with own_socket(path):
+            assert path.exists()
+        assert not path.exists()
 
 
 def test_a_bad_configuration_is_refused_with_every_problem_before_anything_is_made() -> None:

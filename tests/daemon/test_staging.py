@@ -60,7 +60,7 @@ async def test_preparing_again_gives_the_same_file(tmp_path: Path, staging: Stag
     source = part(dataset(tmp_path / "d", [chat("one")]))
     first, again = [await staging.prepare(source) for _ in range(2)]
     assert first == again
-    await staging.forget(first[0].sha256)
+    await staging.forget(first[0].sha256, "job-1")
     assert not await staging.has(first[0].sha256)
     assert await staging.prepare(source) == first
 
@@ -135,7 +135,7 @@ async def test_preparing_does_not_hold_up_the_daemon(tmp_path: Path, staging: St
     source = await anyio.to_thread.run_sync(dataset, tmp_path / "d", [chat("one")])
     file, _ = await staging.prepare(part(source))
     assert await staging.has(file.sha256)
-    await staging.forget(file.sha256)
+    await staging.forget(file.sha256, "job-1")
     await staging.clear()
 
 

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 from tests.crash.cloud_worlds import ROWS, world
-from tests.daemon.cloud_rig import EVERY_CLOUD, daemon_at, other_work, settings
+from tests.daemon.cloud_rig import EVERY_CLOUD, daemon_at, merged, noted, other_work, settings
 from tests.daemon.daemon_rig import Json, Rig, chat, running, write_rows
+from tests.daemon.held_journal import Door
 from tests.emulators.emulator import Call, Emulator
 from tests.emulators.fireworks_emulator import FireworksEmulator
 from tests.emulators.mistral_emulator import MistralEmulator
 from tests.emulators.openai_emulator import BASE_MODEL, OpenAIEmulator
 from tests.emulators.together_emulator import TogetherEmulator
 
+from genomed.entities.ports import UploadFile, UploadOutcome
 from genomed.entities.provision_events import UploadAccepted, UploadIntended, UploadLost
 from genomed.entities.types import JobPhase, JobStatus
 
@@ -109,6 +111,64 @@ async def test_a_file_that_is_gone_when_its_job_is_made_fails_it_and_a_retry_sen
         job = await rig.job_when(job_id, lambda job: job.terminal and len(job.attempts) == 2)
         assert job.status is JobStatus.SUCCEEDED, job.error
         assert (len(bodies(there.emulator)), sorted(there.emulator.accepted.values())) == (2, [1])
+
+
+def waiting_search(rig: Rig, provider: str, monkeypatch: pytest.MonkeyPatch) -> Door:
+    """It lies ready to be sent, and whether it is there already is asked for as long as the test wants."""
+    uploads, door = rig.parts.providers.get(provider).uploads, Door()
+    assert uploads is not None
+    real = uploads.find
+
+    async def find(file: UploadFile) -> UploadOutcome | None:
+        await door.pass_through()
+        return await real(file)
+
+    monkeypatch.setattr(uploads, "find", find)
+    return door
+
+
+def staged(rig: Rig) -> list[str]:
+    return [path.name for path in (rig.data_dir / "uploads").iterdir()]
+
+
+async def test_what_one_provider_has_stays_for_a_job_that_still_sends_it_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world("openai") as first, world("together") as second:
+        given = merged(settings(first), settings(second))
+        environment = first.environment | second.environment
+        async with running(tmp_path / "d", given=given, environment=environment) as rig:
+            dataset_id = await imported(rig, [])
+            door = waiting_search(rig, "together", monkeypatch)
+            waits = await second.create_job(rig, dataset_id=dataset_id)
+            await door.somebody()
+            goes = await first.create_job(rig, dataset_id=dataset_id)
+            assert (await rig.ended(goes)).status is JobStatus.SUCCEEDED
+            door.open.set()
+            assert (await rig.ended(waits)).status is JobStatus.SUCCEEDED
+            [one], [other] = [await rig.events(f"job/{job_id}", UploadIntended) for job_id in (goes, waits)]
+            assert one.sha256 == other.sha256
+            assert not await noted(rig, waits)
+            assert staged(rig) == []
+
+
+async def test_nothing_that_was_to_be_sent_lies_there_after_its_job_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with daemon_at("openai", tmp_path) as (there, rig):
+        door = waiting_search(rig, "openai", monkeypatch)
+        job_id = await there.create_job(rig, dataset_id=await imported(rig, []))
+        await door.somebody()
+        assert len(staged(rig)) == 1
+        await rig.call("job-cancel", {"jobId": job_id})
+        door.open.set()
+        assert (await rig.ended(job_id)).status is JobStatus.CANCELLED
+        assert "job.upload_ready" not in await rig.types(f"job/{job_id}")
+
+        async def tidy() -> bool:
+            return staged(rig) == []
+
+        await rig.until(tidy, "nothing of it to lie there")
 
 
 @pytest.mark.parametrize("name", ["mistral", "openai", "together"])

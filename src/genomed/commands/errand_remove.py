@@ -54,7 +54,7 @@ async def run(params: Params, context: Context) -> Decided[Result]:
 
 async def _demand_unused(context: Context, errand_id: str, path: str) -> None:
     """Raises Conflict. A worker that answers holds what it loaded, and minds only while it is asked."""
-    use = await read_by(context, path) or (await base_uses(context)).get(path)
+    use = await read_by(context.log, path) or (await base_uses(context.log)).get(path)
     if use is None and await _is_asked(context, path):
         use = "it is being asked (genome/infer)"
     if use is not None:

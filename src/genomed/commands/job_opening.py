@@ -9,6 +9,7 @@ from genomed.commands.consenting import Wanted, consent_for
 from genomed.commands.context import Context
 from genomed.commands.guarding import guarding, jobs_today
 from genomed.commands.job_building import Plan
+from genomed.commands.job_sources import sources_kept
 from genomed.commands.spending import Asked, Reserved, over_budget, reservation
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.envelope import Write
@@ -36,7 +37,7 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Opening(Struct, frozen=True, kw_only=True):
-    """A job that is about to be. writes: its own stream first, then the ledger's and the consent's.
+    """A job that is about to be. writes: its own stream first, then the ledger's and the consent's, and what must stay.
 
     consent_missing: nobody said yes yet to its rows leaving the house, which is why it waits for approval.
     """
@@ -48,8 +49,8 @@ class Opening(Struct, frozen=True, kw_only=True):
 
 
 async def open_job(context: Context, plan: Plan, wish: Wish) -> Opening:
-    """Raises BudgetExceeded when a cap does not admit it, Forbidden when a guard does not, ValueError for a plan that
-    was refused.
+    """Raises BudgetExceeded when a cap does not admit it, Forbidden when a guard does not, Conflict when what it begins
+    from is gone, ValueError for a plan that was refused.
     """
     job_id = context.new_id("job")
     by_itself = wish.origin == TRIGGERED
@@ -62,12 +63,13 @@ async def open_job(context: Context, plan: Plan, wish: Wish) -> Opening:
     if plan.paid and plan.estimate is not None:
         asked = Asked(job_id=job_id, persona_id=wish.persona_id, provider=wish.provider)
         reserved = await reservation(context, asked, plan.estimate)
+    kept = await sources_kept(context, wish.configuration.model.base_model, wish.parent_layer_id)
     events = opening_events(plan, wish, ledger=reserved.ledger, approval_needed=waits, consent_missing=consent.missing)
     return Opening(
         job_id=job_id,
         approval_needed=waits,
         consent_missing=consent.missing,
-        writes=(Write(stream=f"job/{job_id}", expected=0, events=events), *reserved.writes, *consent.writes),
+        writes=(Write(stream=f"job/{job_id}", expected=0, events=events), *reserved.writes, *consent.writes, *kept),
     )
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from genomed.commands.consenting import consent_by_name
 from genomed.commands.context import Context, Decided, load_job
 from genomed.commands.job_control import Result, decided, reserved_again
+from genomed.commands.job_sources import sources_still_kept
 from genomed.commands.spending import reservation_again
 from genomed.entities.configuration import Name
 from genomed.entities.errors import Conflict, Unsupported
@@ -27,7 +28,10 @@ class Params(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 async def run(params: Params, context: Context) -> Decided[Result]:
-    """Raises NotFound, BudgetExceeded, Unsupported, or Conflict when the job runs, succeeded, or left no checkpoint."""
+    """Raises NotFound, BudgetExceeded, Unsupported, or Conflict.
+
+    A conflict: a job that runs, succeeded or left no checkpoint, or what it begins from is gone.
+    """
     job, version = await load_job(context, params.job_id)
     if job.status is JobStatus.PAUSED:
         event = ResumeRequested(reason=params.reason, ledger=job.ledger)
@@ -46,9 +50,10 @@ async def run(params: Params, context: Context) -> Decided[Result]:
             provider=job.provider,
             remedy="start over with genome/job-retry",
         )
+    kept = await sources_still_kept(context, job)
     consent = await consent_by_name(context, params.job_id, job, reason=params.reason)
     reserved = await reservation_again(context, params.job_id, job, attempt_of="resume")
-    more = (*await reserved_again(context, params.job_id, job), *reserved.writes, *consent)
+    more = (*kept, *await reserved_again(context, params.job_id, job), *reserved.writes, *consent)
     event = ResumeRequested(reason=params.reason, ledger=reserved.ledger)
     message = f"a new attempt goes on from step {job.checkpoint.step}"
     return decided(context, params.job_id, job, version, event, message=message, more=more)

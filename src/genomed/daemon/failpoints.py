@@ -47,7 +47,7 @@ DATASET_CALLS = (
     *("freeze", "import_file", "add_segment", "export", "discard"),
     *("forget", "forget_in_draft", "discard_segment"),
 )
-STAGING_CALLS = ("clear", "prepare", "forget")
+STAGING_CALLS = ("clear", "prepare", "forget", "let_go")
 RECIPE_CALLS = ("keep", "keep_lines", "discard", "clear", "verify")
 MODEL_CALLS = ("chat", "embed")
 

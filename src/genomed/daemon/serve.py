@@ -22,7 +22,7 @@ from genomed.daemon.doors.application import doors
 from genomed.daemon.doors.listening import listen
 from genomed.daemon.doors.reception import Reception, most_connections
 from genomed.daemon.doors.tcp_door import tcp_socket
-from genomed.daemon.doors.unix_socket import bound_socket
+from genomed.daemon.doors.unix_socket import own_socket
 from genomed.daemon.failpoints import Kinds, kinds
 from genomed.daemon.journal.journal import Journal, open_journal
 from genomed.daemon.observation.notify import Notifier, extend_start, keep_status, notifier
@@ -78,12 +78,8 @@ async def _api_socket(settings: Settings, handed: Activated) -> AsyncIterator[so
         finally:
             handed.api.close()
         return
-    listening = bound_socket(Path(settings.socket), group=settings.access.socket_group)
-    try:
+    with own_socket(Path(settings.socket), group=settings.access.socket_group) as listening:
         yield listening
-    finally:
-        listening.close()
-        await anyio.Path(settings.socket).unlink(missing_ok=True)
 
 
 @asynccontextmanager

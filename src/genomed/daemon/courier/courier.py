@@ -175,10 +175,12 @@ class Courier:
             )
             with bound_to(at):
                 await self._turn(at, followed)
-        await self._watch.ended(at)
+        # Nothing is awaited since the bell was looked at: whoever rings from here on finds no loop, and starts one.
         followed.tell(followed.wanted)
         del self._rounds[job_id]
         self._let_go(at)
+        await self._hands.staging.let_go(job_id)
+        await self._watch.ended(at)
 
     async def _turn(self, at: Standing, followed: Round) -> None:
         """One step; trouble of any sort is recorded and waited out, and never ends the loop."""

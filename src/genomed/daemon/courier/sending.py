@@ -49,6 +49,7 @@ async def prepare_upload(hands: Hands, at: Standing, step: PrepareUpload) -> Non
     except InvalidRequest as refused:
         await record(hands, at, [JobFailed(attempt=_number(at.job), error=refused.body())])
         return
+    hands.staging.keep(file.sha256, at.job_id)
     intended = UploadIntended(
         role=step.role,
         name=file.name,
@@ -66,6 +67,7 @@ async def send_upload(hands: Hands, at: Standing, step: SendUpload) -> None:
         return
     upload = at.job.uploads[step.role]
     async with hands.staging.alone(f"{at.job.provider} {upload.sha256}"):
+        hands.staging.keep(upload.sha256, at.job_id)
         if not await hands.staging.has(upload.sha256):
             await prepare_upload(hands, at, PrepareUpload(step.role))
             return
@@ -101,14 +103,14 @@ def _sent(role: str, attempt: int, outcome: UploadOutcome, now_us: int) -> JobEv
 
 
 async def check_upload(hands: Hands, at: Standing, step: CheckUpload) -> UploadState:
-    """Whether a job may name the part now. Once it may, our copy of it is removed."""
+    """Whether a job may name the part now. Once it may, this job needs our copy of it no more."""
     state = await _uploads(hands, at.job).state(step.provider_file_id)
     if events := _checked(at.job, step, state):
         await record(hands, at, events, actor=f"provider:{at.job.provider}")
     if state.ready:
         digest = at.job.uploads[step.role].sha256
         async with hands.staging.alone(f"{at.job.provider} {digest}"):
-            await hands.staging.forget(digest)
+            await hands.staging.forget(digest, at.job_id)
     return state
 
 

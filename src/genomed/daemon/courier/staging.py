@@ -1,9 +1,10 @@
 """Parts of datasets on their way to a provider: written in its form, checked for what must not leave, named by content.
 
 Streamed: one row in memory at a time. A file here is a copy that can be made again from the frozen dataset, so it is
-removed once the provider has it, and all of them are removed when a daemon starts.
+removed once no job needs it any more, and all of them are removed when a daemon starts.
 """
 
+import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,6 +24,8 @@ from genomed.entities.ports import UploadFile
 from genomed.entities.rows import Row, row_of_line
 from genomed.entities.sensitive import credentials_in, masked
 from genomed.entities.types import RowKind
+
+log = logging.getLogger(__name__)
 
 MOST_PROBLEMS = 100
 """Rows named in a refusal; beyond it they are counted."""
@@ -55,6 +58,7 @@ class Staging:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._locks: dict[str, anyio.Lock] = {}
+        self._needed: dict[str, set[str]] = {}
 
     async def clear(self) -> None:
         """What an earlier daemon left: every file can be made again."""
@@ -68,25 +72,53 @@ class Staging:
         """
         return await anyio.to_thread.run_sync(self._prepared, part)
 
+    def keep(self, digest: str, job_id: str) -> None:
+        """Its file stays until this job forgets it, or lets go of all that it needs."""
+        self._needed.setdefault(digest, set()).add(job_id)
+
     async def has(self, digest: str) -> bool:
-        return await anyio.Path(self.path(digest)).exists()
+        """What is kept stays there once it was seen."""
+        async with self.alone(self.path(digest)):
+            return await anyio.Path(self.path(digest)).exists()
 
     def path(self, digest: str) -> str:
         return str(self._folder / f"{digest}.jsonl")
 
-    async def forget(self, digest: str) -> None:
-        await anyio.Path(self.path(digest)).unlink(missing_ok=True)
+    async def forget(self, digest: str, job_id: str) -> None:
+        """Once its provider has it. Jobs at other providers may have the same still to send."""
+        if self._is_spare(digest, job_id):
+            await self._remove(digest)
+
+    async def let_go(self, job_id: str) -> None:
+        """Once the job has ended, whatever became of its uploads. What it needs after a new beginning is kept anew."""
+        for digest in [one for one in tuple(self._needed) if self._is_spare(one, job_id)]:
+            try:
+                await self._remove(digest)
+            except OSError as trouble:
+                log.warning("could not remove an upload job=%s error=%s", job_id, trouble)
+
+    def _is_spare(self, digest: str, job_id: str) -> bool:
+        jobs = self._needed.get(digest, set())
+        jobs.discard(job_id)
+        if not jobs:
+            self._needed.pop(digest, None)
+        return not jobs
+
+    async def _remove(self, digest: str) -> None:
+        async with self.alone(self.path(digest)):
+            if digest not in self._needed:
+                await anyio.Path(self.path(digest)).unlink(missing_ok=True)
 
     @asynccontextmanager
-    async def alone(self, digest: str) -> AsyncIterator[None]:
-        """While it is held nobody else sends, or forgets, this content: two jobs of one dataset send it once."""
-        lock = self._locks.setdefault(digest, anyio.Lock())
+    async def alone(self, what: str) -> AsyncIterator[None]:
+        """While it is held nobody else sends, or forgets, this: two jobs of one dataset send it once to a provider."""
+        lock = self._locks.setdefault(what, anyio.Lock())
         try:
             async with lock:
                 yield
         finally:
             if not lock.locked() and not lock.statistics().tasks_waiting:
-                self._locks.pop(digest, None)
+                self._locks.pop(what, None)
 
     def _prepared(self, part: Part) -> tuple[UploadFile, dict[str, int]]:
         try:

@@ -12,6 +12,7 @@ import anyio.lowlevel
 from aiohttp import web
 
 from genomed.daemon.doors.reception import Reception
+from genomed.daemon.doors.unix_socket import BACKLOG
 from genomed.daemon.observation.notify import Notifier
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,6 @@ FIRST_WORD_S = 1.0
 
 TURNS = 8
 """Of the loop, with room: accepting takes two, reading a request and starting on it two more."""
-
-BACKLOG = 1024
 
 
 async def listen(

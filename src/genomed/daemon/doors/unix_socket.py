@@ -1,20 +1,47 @@
-"""The daemon's own Unix socket: bound with its mode from the first moment, never taken from a daemon that answers."""
+"""The daemon's own Unix socket: bound with its mode from the first moment, never taken from a daemon that lives."""
 
 import os
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from genomed.daemon.access.rules import group_id
 from genomed.entities.errors import Conflict
 
+BACKLOG = 1024
+"""Callers who may wait to be let in, also those who come before the daemon is ready."""
+
+
+@contextmanager
+def own_socket(path: Path, *, group: str | None = None) -> Iterator[socket.socket]:
+    """As `bound_socket`; at the end its name goes too, unless another socket has it by then."""
+    listening = bound_socket(path, group=group)
+    ours = _identity(path)
+    try:
+        yield listening
+    finally:
+        listening.close()
+        if ours is not None and _identity(path) == ours:
+            path.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.lstat()
+    except FileNotFoundError:
+        return None
+    return facts.st_dev, facts.st_ino
+
 
 def bound_socket(path: Path, *, group: str | None = None) -> socket.socket:
     """A Unix socket at `path`, mode 0600 from its first moment, in a folder that nobody else may write.
 
+    It listens: who calls while the daemon still starts waits, and another daemon sees that it is not a dead one's.
     group: whose members may open it too: then 0660, and the folder, where we make it, 0750 instead of 0700.
 
-    Raises Conflict when something answers there already, or the folder is open to others; a socket that a dead daemon
+    Raises Conflict when somebody listens there already, or the folder is open to others; a socket that a dead daemon
     left is replaced.
     """
     gid = None if group is None else _gid(group)
@@ -36,6 +63,7 @@ def bound_socket(path: Path, *, group: str | None = None) -> socket.socket:
         os.umask(before)
     if gid is not None:
         _share(path, gid, str(group), listening)
+    listening.listen(BACKLOG)
     listening.setblocking(False)
     return listening
 

@@ -1,6 +1,7 @@
 """Removes the files of layers and exports that are to go, woken by the wish in the log.
 
-The wish is there before the first file goes, and removing twice is harmless: so it is done until it is done.
+The wish is there before the first file goes, and removing twice is harmless: so it is done until it is done. Work that
+came into the log just before the wish, unseen by it, has its files until it ends.
 """
 
 import logging
@@ -11,13 +12,14 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
+from genomed.commands.layer_uses import still_needed
 from genomed.daemon.courier.polling import Pace, wait_s
 from genomed.daemon.journal.journal import Journal
 from genomed.daemon.keeping import layer_files
 from genomed.daemon.keeping.unheard_imports import remove_unheard_imports
 from genomed.entities.envelope import ANY_VERSION, Cause, Write
 from genomed.entities.errand_events import ErrandRemovalRequested, ErrandRemoved
-from genomed.entities.errors import GenomeError
+from genomed.entities.errors import Conflict, GenomeError
 from genomed.entities.layer_keeping_events import LayerPruned, LayerPruneRequested
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,8 @@ class Prunings:
             await anyio.sleep(wait_s(pace, hint_s=None, dice=random.random))
 
     async def _prune(self, stream: str) -> None:
+        if (use := await still_needed(self._journal, stream)) is not None:
+            raise Conflict(f"its files stay until that is over: {use}")
         kind, _, own = stream.partition("/")
         folder = self._homes[kind] / own
         gone = await anyio.to_thread.run_sync(layer_files.remove, folder)

@@ -44,18 +44,22 @@ class Waiting(Struct, frozen=True, kw_only=True):
 
 
 class Regenerations:
-    """A few at a time. An item that was asked for twice is made once: the second look finds it in another state."""
+    """A few at a time, and each by one worker. An item that was asked for twice is made once: the second look, which
+    comes after the first, finds it in another state.
+    """
 
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
-        self._known: set[str] = set()
-        self._queue: list[str] = []
+        self._queue: dict[str, None] = {}
+        self._at_work: set[str] = set()
+        self._once_more: set[str] = set()
         self._bell = anyio.Event()
 
     def wanted(self, item_id: str) -> None:
-        if item_id not in self._known:
-            self._known.add(item_id)
-            self._queue.append(item_id)
+        if item_id in self._at_work:
+            self._once_more.add(item_id)
+        elif item_id not in self._queue:
+            self._queue[item_id] = None
             self._bell.set()
             self._bell = anyio.Event()
 
@@ -71,14 +75,19 @@ class Regenerations:
         while True:
             while not self._queue:
                 await self._bell.wait()
-            item_id = self._queue.pop(0)
-            self._known.discard(item_id)
+            item_id = next(iter(self._queue))
+            del self._queue[item_id]
+            self._at_work.add(item_id)
             try:
                 with bound(item=item_id):
                     await self._make_again(item_id)
             except GenomeError as trouble:
                 log.warning("regeneration cannot go on yet item=%s error=%s", item_id, trouble.message)
+                self.wanted(item_id)
                 await anyio.sleep(AGAIN_S)
+            self._at_work.discard(item_id)
+            if item_id in self._once_more:
+                self._once_more.discard(item_id)
                 self.wanted(item_id)
 
     async def _make_again(self, item_id: str) -> None:
@@ -91,7 +100,7 @@ class Regenerations:
         try:
             await self._replace(waiting, bill)
         except StreamConflict:
-            self.wanted(item_id)  # decided otherwise meanwhile: looked at once more
+            await self._overtaken(waiting, bill)
         except (GenomeError, ValueError) as failure:
             reason = failure.message if isinstance(failure, GenomeError) else type(failure).__name__
             await self._give_up(waiting, reason, bill)
@@ -161,22 +170,27 @@ class Regenerations:
             parent=(waiting.item_id, waiting.item),
         )
         parent = replaced(waiting.item_id, waiting.version, child_id)
-        await self._append([parent, child, *self._spent(bench.run_id, waiting, bill, rows=1)], waiting, [blob])
+        await self._append([parent, child, *await self._spent(waiting, bill, rows=1)], waiting, [blob])
 
     async def _give_up(self, waiting: Waiting, reason: str, bill: Bill) -> None:
-        """Nothing where somebody decided otherwise meanwhile, but what it cost."""
-        batch = (await self._shop.journal.load(f"review/{waiting.item.batch_id}")).state
-        run_id = batch.run_id if isinstance(batch, Batch) else None
-        spent = () if run_id is None else self._spent(run_id, waiting, bill, rows=0)
+        spent = await self._spent(waiting, bill, rows=0)
         failed = RegenerationFailed(reason=reason[:LONGEST_REASON])
         write = Write(stream=f"item/{waiting.item_id}", expected=waiting.version, events=(failed,))
         try:
             await self._append([write, *spent], waiting, [])
         except StreamConflict:
-            self.wanted(waiting.item_id)
+            await self._overtaken(waiting, bill)
 
-    def _spent(self, run_id: str, waiting: Waiting, bill: Bill, *, rows: int) -> tuple[Write, ...]:
-        if not bill.cost.requests:
+    async def _overtaken(self, waiting: Waiting, bill: Bill) -> None:
+        """Somebody decided otherwise meanwhile: nothing came of it but what it cost, and it is looked at once more."""
+        self.wanted(waiting.item_id)
+        if spent := await self._spent(waiting, bill, rows=0):
+            await self._append(spent, waiting, [])
+
+    async def _spent(self, waiting: Waiting, bill: Bill, *, rows: int) -> tuple[Write, ...]:
+        batch = (await self._shop.journal.load(f"review/{waiting.item.batch_id}")).state
+        run_id = batch.run_id if isinstance(batch, Batch) else None
+        if run_id is None or not bill.cost.requests:
             return ()
         key = f"again:{waiting.item_id}:{waiting.version}"
         event = ItemFinished(
