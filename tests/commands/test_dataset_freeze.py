@@ -17,7 +17,7 @@ from tests.daemon.daemon_rig import Rig, chat, running, write_rows
 from tests.daemon.recipe_rig import recipe_rig
 from tests.patience import PATIENCE_S
 
-from genomed.commands import dataset_freeze
+from genomed.commands import dataset_forget, dataset_freeze
 from genomed.commands.dataset_freezing import frozen_writes
 from genomed.daemon.datasets import files as dataset_files
 from genomed.daemon.datasets.store import DatasetStore
@@ -327,6 +327,27 @@ async def test_a_row_that_is_forgotten_by_its_id_while_a_version_is_frozen_is_no
     for one in (await quiet.call("dataset-list", {"only": "frozen"}))["datasets"]:
         if one["datasetId"] != first:
             assert (await quiet.call("dataset-validate", {"datasetId": one["datasetId"]}))["valid"] is True
+
+
+async def test_a_version_of_another_draft_that_came_while_it_was_decided_to_forget_loses_the_row_and_so_does_its_draft(
+    quiet: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = (await frozen(quiet, await filled(quiet, 20, evalShare=0)))["datasetId"]
+    other = await filled(quiet, 25, evalShare=0)
+    row = (await row_ids(quiet, first))["line 8"]
+    came, look = list[str](), dataset_forget._holders
+
+    async def looked(*given: Any) -> dict[str, frozenset[str]]:
+        there = await look(*given)
+        if not came:
+            came.append((await frozen(quiet, other))["datasetId"])
+        return there
+
+    monkeypatch.setattr(dataset_forget, "_holders", looked)
+    told = await quiet.call("dataset-forget", {"datasetId": first, "rowIds": [row]})
+    assert [one["datasetId"] for one in told["datasets"]] == [first]
+    assert holding(quiet.data_dir / "datasets", SEVENTH) == []
+    assert len(answers(quiet, (await frozen(quiet, other))["datasetId"])) == 24
 
 
 async def test_no_version_is_frozen_of_rows_that_are_still_to_be_erased(tmp_path: Path) -> None:

@@ -111,6 +111,11 @@ class Forgetter:
         named = [str(raw) for (raw,) in await self._journal.query(_ROWS, (forget_id, dataset_id))]
         rows = named or await self._datasets.rows_from(dataset_id, origins)
         gone = await self._datasets.forget(dataset_id, rows)
+        await self._erase_in_draft(dataset_id, rows)
+        return gone
+
+    async def _erase_in_draft(self, dataset_id: str, rows: Sequence[str]) -> None:
+        """From what the dataset's next version would be made of."""
         dataset = (await self._journal.load(f"dataset/{dataset_id}")).state
         draft_id = dataset.frozen.draft_id if isinstance(dataset, Dataset) else None
         draft = (await self._journal.load(f"draft/{draft_id}")).state if draft_id else None
@@ -118,7 +123,6 @@ class Forgetter:
             segments = [segment.sha256 for segment in draft.segments]
             await self._datasets.forget_in_draft(draft_id, segments, rows)
             await self._discard_removed(draft_id)
-        return gone
 
     async def _discard_removed(self, draft_id: str) -> None:
         """Files that were taken out of the draft by a daemon that died before it erased them."""
@@ -142,9 +146,10 @@ class Forgetter:
             if not rows and (await self._listed(dataset_id) or await self._datasets.whole(dataset_id)):
                 continue
             gone += len(rows)
+            await self._tell(forget_id, dataset_id, len(rows))  # first: a stop in between must not leave it untainted
             await self._datasets.forget(dataset_id, sorted(rows))
-            await self._tell(forget_id, dataset_id, len(rows))
             if await self._listed(dataset_id):
+                await self._erase_in_draft(dataset_id, sorted(rows))
                 tainted.add(dataset_id)
             else:
                 await self._datasets.discard(dataset_id)
