@@ -19,6 +19,7 @@ from tests.patience import PATIENCE_S
 from genomed.adapters import local
 from genomed.adapters.local import worker_process
 from genomed.adapters.local.sandbox import Choice, choose
+from genomed.adapters.local.sessions import members
 from genomed.adapters.local.settings import LocalSettings, Sandbox
 from genomed.entities.configuration import JobConfiguration
 from genomed.entities.facts import DatasetFacts
@@ -160,7 +161,7 @@ class Bench:
                 os.killpg(identity.pid, signal.SIGKILL)
         for made in self._made:
             for child in made._workers._children.values():  # type: ignore[attr-defined]
-                child.wait(10)
+                child.wait(PATIENCE_S)
 
 
 @contextmanager
@@ -177,6 +178,13 @@ def level_that_works(level: Sandbox) -> Choice:
     """What this machine makes of a wish; a bench's folders are all alike in that."""
     with TemporaryDirectory() as made:
         return choose(LocalSettings(sandbox=level), Path(made) / "jobs", "cpu")
+
+
+async def emptied(session: int) -> None:
+    """Nobody is left in it. Who stood around a worker may still be on the way out when the worker is told as gone."""
+    with anyio.fail_after(PATIENCE_S):
+        while members(session):  # noqa: ASYNC110 - the end of a stranger's process has no event to await
+            await anyio.sleep(0.01)
 
 
 async def accepted(bench: Bench, submission: Submission) -> None:

@@ -7,10 +7,19 @@ import subprocess
 import sys
 
 import pytest
-from tests.adapters.local_bench import JOB, STARTED, Bench, accepted, json_in, level_that_works, poll_until, step_line
+from tests.adapters.local_bench import (
+    JOB,
+    STARTED,
+    Bench,
+    accepted,
+    emptied,
+    json_in,
+    level_that_works,
+    poll_until,
+    step_line,
+)
 
 from genomed.adapters.local.attempt_folder import AttemptFolder
-from genomed.adapters.local.sessions import members
 from genomed.adapters.local.worker_process import Workers, start_ticks
 from genomed.entities.types import JobStatus
 
@@ -45,7 +54,7 @@ async def test_force_ends_everything_that_stands_around_the_worker(held: Bench) 
     await provider.cancel("local-x", job_id=JOB, attempt=1)
     held.ahead_s = 600
     await poll_until(held.provider(), lambda each: each.status is JobStatus.CANCELLED)
-    assert members(session) == []
+    await emptied(session)
 
 
 @pytest.mark.parametrize("held", ["bubblewrap"], indirect=True)
@@ -58,7 +67,7 @@ async def test_a_worker_whose_keeper_was_killed_lives_on_and_can_still_be_ended(
         assert (await provider.poll("local-x", job_id=JOB, attempt=1, cursor="")).worker_lost is None
     assert Workers().signal(AttemptFolder(held.attempt), signal.SIGKILL)
     await poll_until(provider, lambda each: each.worker_lost is not None)
-    assert members(session) == []
+    await emptied(session)
 
 
 async def test_a_worker_that_nobody_wrote_down_is_found_by_what_it_was_started_with(held: Bench) -> None:
@@ -67,7 +76,7 @@ async def test_a_worker_that_nobody_wrote_down_is_found_by_what_it_was_started_w
     held.started.unlink()
     assert Workers().signal(AttemptFolder(held.attempt), signal.SIGKILL)
     await poll_until(held.provider(), lambda each: each.worker_lost is not None)
-    assert members(session) == []
+    await emptied(session)
     held.started.write_bytes(written)  # so that the bench can reap it
 
 

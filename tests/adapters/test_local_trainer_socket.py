@@ -54,13 +54,19 @@ def trainer(data_dir: Path) -> Iterator[Path]:
         )
     try:
         deadline = monotonic() + PATIENCE_S
-        while not path.exists():
+        while not listened_to(path):
             assert monotonic() < deadline, (data_dir / "trainer.log").read_text()
             sleep(0.01)
         yield path
     finally:
         tool.kill()
         tool.wait()
+
+
+def listened_to(path: Path) -> bool:
+    """A socket has its name before anybody may connect. Source: proc(5), /proc/net/unix; __SO_ACCEPTCON in net.h."""
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    return any(line[-1] == str(path) and line[3] == "00010000" for line in lines)
 
 
 @pytest.fixture

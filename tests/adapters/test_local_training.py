@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 from msgspec.structs import replace
 from tests.adapters.local_bench import JOB, Bench, accepted, bench_in, json_in, level_that_works, names_in, poll_until
+from tests.training.turnstile import Turnstile
 
 from genomed.adapters.local.base_model import read_model
 from genomed.adapters.local.memory import estimate, workload
@@ -32,7 +34,7 @@ SHORT: dict[str, object] = {
     "schedule": {"epochs": 1, "batchSize": 4, "sequenceLength": 512, "checkpoints": 1, "evaluations": 0}
 }
 
-LONG: dict[str, object] = {  # 80 steps, so that it can be stopped in the middle however fast the machine
+LONG: dict[str, object] = {  # 80 steps
     "schedule": {"epochs": 10, "batchSize": 1, "sequenceLength": 512, "checkpoints": 10, "evaluations": 0}
 }
 
@@ -94,6 +96,14 @@ async def run(bench: Bench, attempt: int = 1) -> list[Snapshot]:
     )
 
 
+async def held(bench: Bench, kind: str) -> Turnstile:
+    """Where the worker that loads its libraries now will stand still: after its first line of that kind."""
+    turnstile, progress = Turnstile(bench.attempt / "control.json"), bench.attempt / "progress.jsonl"
+    told = f'"type":"{kind}"'.encode()
+    await to_thread.run_sync(lambda: turnstile.hold_when(lambda: told in progress.read_bytes(), alive=lambda: True))
+    return turnstile
+
+
 async def test_this_interpreter_can_train_and_says_with_what(trained: Bench) -> None:
     capabilities = await trained.provider().capabilities()
     assert capabilities.available, capabilities.reason
@@ -139,9 +149,11 @@ async def test_a_killed_run_resumed_by_a_new_daemon_ends_as_if_undisturbed(train
         write_rows(other / "train.jsonl", ROWS)
         write_rows(other / "eval.jsonl", 2)
         await bench.provider().submit(submission(bench, LONG))
+        turnstile = await held(bench, "checkpoint")
         seen = await poll_until(bench.provider(), lambda each: bool(each.checkpoints))
         identity = json_in(bench.attempt / "worker.json")
         os.kill(identity["pid"], signal.SIGKILL)
+        turnstile.open()
         assert (await run(bench))[-1].worker_lost is not None
         checkpoint = max(made.step for each in seen for made in each.checkpoints)
         await accepted(bench, submission(bench, LONG, attempt=2, resume=True))
@@ -155,8 +167,10 @@ async def test_a_killed_run_resumed_by_a_new_daemon_ends_as_if_undisturbed(train
 async def test_a_paused_run_goes_on_as_a_new_attempt(trained: Bench) -> None:
     provider = trained.provider()
     await provider.submit(submission(trained, LONG))
+    turnstile = await held(trained, "step")
     await poll_until(provider, lambda each: each.progress is not None)
     await provider.pause("local-x", job_id=JOB, attempt=1)
+    turnstile.open()
     paused = (await run(trained))[-1]
     assert (paused.status, paused.phase) == (JobStatus.PAUSED, JobPhase.PAUSED)
     await accepted(trained, submission(trained, LONG, attempt=2, resume=True))

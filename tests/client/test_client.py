@@ -163,7 +163,9 @@ async def test_a_feed_from_now_loses_nothing_when_the_daemon_dies_before_its_fir
             arrived.set()
 
         group.start_soon(first)
-        await anyio.sleep(0.2)
+        with anyio.fail_after(PATIENCE_S):
+            while not daemon.last_event_ids:  # noqa: ASYNC110 - filled by the daemon's own thread
+                await anyio.sleep(0.01)
         await to_thread.run_sync(daemon.stop)
         await to_thread.run_sync(lambda: daemon.append(f"job/{JOB}", JobPaused(attempt=2)))
         await to_thread.run_sync(daemon.start)
@@ -189,7 +191,7 @@ async def test_waiting_for_a_job_outlasts_a_failure_that_is_retried_at_once(daem
     async with Client(daemon.socket) as genome, anyio.create_task_group() as group:
 
         async def wait() -> None:
-            ended.append(await genome.wait_for_job(JOB, timeout_s=10))
+            ended.append(await genome.wait_for_job(JOB, timeout_s=PATIENCE_S))
 
         group.start_soon(wait)
         await anyio.sleep(0.1)

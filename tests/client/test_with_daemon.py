@@ -7,6 +7,7 @@ import anyio
 import pytest
 from anyio import to_thread
 from tests.client.real_daemon import RealDaemon, chat_lines
+from tests.patience import PATIENCE_S
 
 from genomed.client import Client
 from genomed.commands import dataset_import, job_create, log_verify
@@ -91,7 +92,7 @@ async def test_a_job_is_waited_for_to_its_end_over_a_kill_of_the_daemon(daemon: 
 
         async with anyio.create_task_group() as group:
             group.start_soon(kill)
-            ended = await genome.wait_for_job(job.job_id, timeout_s=60)
+            ended = await genome.wait_for_job(job.job_id, timeout_s=PATIENCE_S)
             assert ended.status is JobStatus.SUCCEEDED
             assert ended.job.simulated
             assert ended.job.layer_id is not None

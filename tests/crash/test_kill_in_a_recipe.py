@@ -25,6 +25,9 @@ from genomed.daemon.journal.database import DATABASE_FILE
 pytestmark = [pytest.mark.crash]
 
 WANTED = 100
+MORE = 4
+"""Answers that are still given while a kill comes, as many as are asked for at once; the rest wait, lest it be late."""
+
 WISH = {"recipe": "test.sums", "personaId": "ada", "wanted": WANTED, "model": "small", "budget": {"requests": 1000}}
 
 
@@ -98,15 +101,21 @@ def test_killed_in_the_middle_of_a_hundred_items_it_ends_with_exactly_a_hundred_
     dice = random.Random(kills)
     with world(tmp_path) as (daemon, server):
         server.delay_s = 0.002
-        run_id = daemon.call("recipe-run", WISH)["runId"]
         asked_when_done: dict[str, int] = {}
         asked_before: Counter[str] = Counter()
+        kill_at = [dice.randrange(10, 20) + n * WANTED // (kills + 1) for n in range(kills)]
+        server.hold(but=kill_at[0] + MORE)
+        run_id = daemon.call("recipe-run", WISH)["runId"]
         for n in range(kills):
-            when(daemon, run_id, dice.randrange(10, 20) + n * WANTED // (kills + 1))
+            when(daemon, run_id, kill_at[n])
             daemon.kill()
             asked_before = server.prompts()
             done = finished(daemon, tmp_path / f"copy-{n}")
             asked_when_done = {prompt: asked_before[prompt] for prompt in done} | asked_when_done
+            if n + 1 < kills:
+                server.hold(but=kill_at[n + 1] - len(done) + MORE)
+            else:
+                server.release()
             daemon.start()
         run = ended(daemon, run_id)
         assert (run["state"], run["rows"]) == ("completed", WANTED)

@@ -45,7 +45,8 @@ class Trouble(Struct, frozen=True, kw_only=True):
 class LLMServer:
     """asked: every request in the order of arrival. answers: how often each prompt was answered well.
 
-    hold: answers wait until `release`. most_at_once: the most requests that were there together.
+    hold: answers wait until `release`, but for some that it lets through. most_at_once: the most requests that were
+    there together.
     """
 
     def __init__(self, script: Script, *, delay_s: float = 0.0) -> None:
@@ -59,6 +60,7 @@ class LLMServer:
         self._at_once = 0
         self._open = anyio.Event()
         self._open.set()
+        self._let_through = 0
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -84,8 +86,10 @@ class LLMServer:
         fault = Trouble(kind=kind, code=code, retry_after=retry_after, word=word, only=only)
         self._troubles.append((fault, times))
 
-    def hold(self) -> None:
-        self._open = anyio.Event()
+    def hold(self, *, but: int = 0) -> None:
+        """but: so many requests from now on are answered nevertheless. Who waits since an earlier hold is answered."""
+        self._open.set()
+        self._open, self._let_through = anyio.Event(), but
 
     def release(self) -> None:
         self._open.set()
@@ -125,7 +129,10 @@ class LLMServer:
             if self.requires_key and key != KEY:
                 return self._said(asked, 401, _error("no such key", "invalid_api_key"))
             trouble = self._take(prompt)
-            await self._open.wait()
+            if self._let_through:
+                self._let_through -= 1
+            else:
+                await self._open.wait()
             await anyio.sleep(self.delay_s)
             if trouble is not None and trouble.kind == "status":
                 headers = {} if trouble.retry_after is None else {"Retry-After": trouble.retry_after}

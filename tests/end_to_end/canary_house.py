@@ -3,11 +3,12 @@
 Knows how keys are spelt, where they are kept, and everything that the daemon writes and says; knows no troubles.
 """
 
+import os
 import signal
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -195,7 +196,7 @@ class House:
         """Where a key is found in what the daemon wrote and said since this was asked last."""
         self.listen(anew=anew)
         assert list(self.daemon.data.glob("*-wal")) != []
-        places = {str(path): path.read_bytes() for path in self._written()}
+        places = {str(path): body for path, body in self._written()}
         said, self.heard = b"\n".join(self.heard), []
         found = [f"{what} in an answer: {_around(said, form)!r}" for form, what in spellings().items() if form in said]
         for place, body in places.items():
@@ -205,15 +206,17 @@ class House:
                     found.append(f"{what} in {place}: {_around(body, form)!r}")
         return found
 
-    def _written(self) -> Iterator[Path]:
-        """Files that are others than when they were searched last."""
-        for path in [*self.daemon.data.rglob("*"), self.daemon.log]:
-            if path.is_file():
+    def _written(self) -> Iterator[tuple[Path, bytes]]:
+        """Files that are others than when they were searched last. One that the daemon removes meanwhile is gone."""
+        found = [Path(folder) / name for folder, _, names in os.walk(self.daemon.data) for name in names]
+        for path in [*found, self.daemon.log]:
+            with suppress(FileNotFoundError):
                 facts = path.stat()
                 now = (facts.st_size, facts.st_mtime_ns)
-                if self._searched.get(path) != now:
+                if path.is_file() and self._searched.get(path) != now:
+                    body = path.read_bytes()
                     self._searched[path] = now
-                    yield path
+                    yield path, body
 
 
 def _around(body: bytes, form: bytes) -> bytes:

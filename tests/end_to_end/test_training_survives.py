@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
 from tests.patience import PATIENCE_S
+from tests.training.turnstile import Turnstile
 
 import genomed
 
@@ -82,6 +83,15 @@ def wait_until(daemon: DaemonProcess, job_id: str, wanted: Callable[[dict[str, A
         sleep(0.05)
 
 
+def held(daemon: DaemonProcess, job_id: str, kind: str) -> Turnstile:
+    """Where the worker that loads its libraries now stands still: after its first line of that kind."""
+    wait_until(daemon, job_id, lambda job: bool(sessions(daemon, job_id)))
+    folder = daemon.data / "jobs" / job_id / "attempt-1"
+    turnstile, told = Turnstile(folder / "control.json"), f'"type":"{kind}"'
+    turnstile.hold_when(lambda: told in (folder / "progress.jsonl").read_text(), alive=lambda: True)
+    return turnstile
+
+
 def ended(job: dict[str, Any]) -> bool:
     return job["status"] in ("succeeded", "failed", "cancelled")
 
@@ -117,10 +127,12 @@ def test_a_killed_daemon_finds_its_worker_again_and_no_step_is_missing(daemon: D
 
 def test_a_killed_worker_goes_on_from_its_last_good_checkpoint(daemon: DaemonProcess, base_model: Path) -> None:
     job_id = create(daemon, base_model)
+    turnstile = held(daemon, job_id, "checkpoint")
     wait_until(daemon, job_id, lambda job: job["checkpoint"] is not None)
     (session,) = sessions(daemon, job_id)
 
     end(session)
+    turnstile.open()
 
     job = wait_until(daemon, job_id, ended)
     told = [event["type"] for event in daemon.call("job-events", {"jobId": job_id, "limit": 1000})["events"]]
@@ -150,11 +162,13 @@ def test_training_that_ends_while_the_daemon_is_down_is_published_once(daemon: D
 @pytest.mark.long
 def test_a_stop_that_was_asked_for_leaves_the_worker_running(daemon: DaemonProcess, base_model: Path) -> None:
     job_id = create(daemon, base_model)
+    turnstile = held(daemon, job_id, "step")
     wait_until(daemon, job_id, lambda job: bool(job["progress"]))
     (session,) = sessions(daemon, job_id)
 
     assert daemon.stop() == 0
     os.kill(session, 0)
+    turnstile.open()
     daemon.start()
 
     assert wait_until(daemon, job_id, ended)["attempt"] == 1

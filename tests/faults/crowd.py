@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from socket import AF_UNIX, SO_RCVBUF, SO_SNDBUF, SOCK_STREAM, SOL_SOCKET, socket
+from types import SimpleNamespace
 
 import anyio
+import pytest
 from aiohttp import web
 from tests.daemon.daemon_rig import Rig
+from tests.patience import PATIENCE_S
 
+from genomed.daemon.doors import slow_reader
 from genomed.daemon.doors.application import doors
 from genomed.daemon.doors.reception import Reception
 from genomed.daemon.doors.unix_socket import bound_socket
@@ -24,6 +28,35 @@ class House:
         """What the daemon holds in memory for those who do not read."""
         transports = [one for one in self.reception._guests if isinstance(one, asyncio.WriteTransport)]
         return sum(one.get_write_buffer_size() for one in transports)
+
+
+class Patience:
+    """With slow readers, in place of so many seconds: it runs out when a test says so, and not by a pause of ours."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._waiting: list[anyio.CancelScope] = []
+        rest = {"Event": anyio.Event, "create_task_group": anyio.create_task_group}
+        patch.setattr(slow_reader, "anyio", SimpleNamespace(**rest, move_on_after=self._waited))
+
+    @contextmanager
+    def _waited(self, _: float) -> Iterator[anyio.CancelScope]:
+        with anyio.CancelScope() as scope:
+            self._waiting.append(scope)
+            try:
+                yield scope
+            finally:
+                self._waiting.remove(scope)
+
+    async def runs_out(self, *, readers: int) -> None:
+        """As soon as so many are waited for, and nobody else."""
+        with anyio.fail_after(PATIENCE_S):
+            while len(self._lasting()) != readers:  # noqa: ASYNC110 - filled by other tasks
+                await anyio.sleep(0.02)
+        for scope in self._lasting():
+            scope.cancel()
+
+    def _lasting(self) -> list[anyio.CancelScope]:
+        return [scope for scope in self._waiting if not scope.cancel_called]
 
 
 @asynccontextmanager

@@ -9,11 +9,12 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
-from aiohttp import WSCloseCode, WSMsgType
+from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMessage, WSMsgType
+from aiohttp.web import WebSocketResponse
 from tests.daemon.daemon_process import DaemonProcess, Json, daemon_process
 from tests.daemon.daemon_rig import Rig, client_of, running
 from tests.fault_record import record_fault
-from tests.faults.crowd import House, all_it_says, ask, caller, received, without_chunks
+from tests.faults.crowd import House, Patience, all_it_says, ask, caller, received, without_chunks
 from tests.patience import PATIENCE_S
 
 from genomed.daemon.doors.event_feed import PORTION_BYTES
@@ -50,6 +51,13 @@ async def gone(house: House, *, left: int) -> None:
             await anyio.sleep(0.02)
 
 
+async def stuck(house: House) -> None:
+    """Until the kernel takes no more for somebody who does not read."""
+    with anyio.fail_after(PATIENCE_S):
+        while not house.buffered_bytes():  # noqa: ASYNC110 - a full buffer has no event to await
+            await anyio.sleep(0.02)
+
+
 async def resumed(path: Path, after: int) -> list[int]:
     async with client_of(path) as client, client.get(f"/events?follow=false&after={after}") as answer:
         return frame_ids(await answer.read())
@@ -74,32 +82,34 @@ async def test_a_subscriber_that_stalls_is_sent_away_with_a_hint_and_misses_noth
         record_fault("socket", "an event subscriber stalls", "cut, resumes behind its last event", times=1)
 
 
-async def test_who_reads_again_in_time_finds_the_farewell(tmp_path: Path) -> None:
-    patient = {"limits": STALL["limits"] | {"stall_s": 1.0}}
-    async with running(tmp_path / "d", given=patient) as rig, received(rig) as house:
+async def test_who_reads_again_in_time_finds_the_farewell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = Patience(monkeypatch)
+    async with running(tmp_path / "d", given=STALL) as rig, received(rig) as house:
         with caller(house.path, ask("/events?after=0")) as late:
             await flood(rig)
-            await anyio.sleep(1.3)  # beyond the first patience, within the second
+            await stuck(house)
+            await patience.runs_out(readers=1)  # the first; the second lasts
             heard = without_chunks((await all_it_says(late)).partition(b"\r\n\r\n")[2])
         assert b"event: " + OVERFLOW in heard
         hint = msgspec.json.decode(heard.rpartition(b"data: ")[2])
         assert hint == {"reason": "too slow", "after": frame_ids(heard)[-1]}
 
 
-async def test_many_stalled_subscribers_cost_bounded_memory_and_the_others_hear_everything(tmp_path: Path) -> None:
-    await a_crowd(tmp_path, stalled=15, reading=60)
+async def test_many_stalled_subscribers_cost_bounded_memory_and_the_others_hear_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_crowd(tmp_path, Patience(monkeypatch), stalled=15, reading=60)
 
 
 @pytest.mark.long
-async def test_of_a_thousand_subscribers_a_hundred_stall(tmp_path: Path) -> None:
-    await a_crowd(tmp_path, stalled=100, reading=900)
+async def test_of_a_thousand_subscribers_a_hundred_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await a_crowd(tmp_path, Patience(monkeypatch), stalled=100, reading=900)
 
 
-async def a_crowd(tmp_path: Path, *, stalled: int, reading: int) -> None:
-    given = {"limits": STALL["limits"] | {"stall_s": 2.0}}
+async def a_crowd(tmp_path: Path, patience: Patience, *, stalled: int, reading: int) -> None:
     heard: dict[int, bytearray] = {n: bytearray() for n in range(reading)}
     most, head = 0, 0
-    async with running(tmp_path / "d", given=given) as rig, received(rig) as house, anyio.create_task_group() as tasks:
+    async with running(tmp_path / "d", given=STALL) as rig, received(rig) as house, anyio.create_task_group() as tasks:
         with ExitStack() as stack:
             for _ in range(stalled):
                 stack.enter_context(caller(house.path, ask("/events?after=0")))
@@ -112,6 +122,8 @@ async def a_crowd(tmp_path: Path, *, stalled: int, reading: int) -> None:
             head = rig.journal.head().position
             for said in heard.values():
                 await until_heard(said, b"\nid: %d\n" % head)
+            for _ in ("for the log", "for the last word"):
+                await patience.runs_out(readers=stalled)
             await gone(house, left=reading)
             tasks.cancel_scope.cancel()
     assert most <= (stalled + reading) * (4096 + 3 * PORTION_BYTES)
@@ -154,15 +166,23 @@ async def test_a_half_open_bus_connection_is_closed_when_it_answers_no_ping(tmp_
             await gone(house, left=0)
 
 
-async def test_a_bus_client_that_answers_pings_stays(tmp_path: Path) -> None:
-    given = {"limits": {"bus_heartbeat_s": 0.1, "silent_s": 0.1, "idle_s": 0.1}}
+async def test_a_bus_client_that_answers_pings_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next ping comes to whoever answered the last. How soon it must be, that of a half-open connection shows."""
+    monkeypatch.setattr(WebSocketResponse, "_pong_not_received", lambda _: None)
+    given = {"limits": {"bus_heartbeat_s": 0.1, "idle_s": 0.1}}
     async with running(tmp_path / "d", given=given) as rig, received(rig) as house, client_of(house.path) as client:
-        bus = await client.ws_connect("/bus")
-        with anyio.move_on_after(0.6):
-            await bus.receive()
+        bus = await client.ws_connect("/bus", autoping=False)
+        for _ in range(3):
+            await answer_ping(bus, await bus.receive())
         await bus.send_json({"jsonrpc": "2.0", "id": 1, "method": "genome/overview"})
-        assert (await bus.receive()).type is WSMsgType.TEXT
+        while (said := await bus.receive()).type is not WSMsgType.TEXT:
+            await answer_ping(bus, said)
         await bus.close(code=WSCloseCode.OK)
+
+
+async def answer_ping(bus: "ClientWebSocketResponse[bool]", said: WSMessage) -> None:
+    assert said.type is WSMsgType.PING
+    await bus.pong(said.data)
 
 
 async def test_silent_connections_make_room_for_whoever_asks(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 
 import anyio
 import pytest
@@ -133,10 +134,9 @@ async def every(folder: Path, name: str, step: int) -> int:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(journal_checkpoint, "CHECKPOINT_PAGES", 20)
-    memory = Path("/dev/shm")
-    folder = memory / f"genomed-{tmp_path.name}" if memory.is_dir() else tmp_path / "data"
-    yield folder
-    shutil.rmtree(folder)
+    made = mkdtemp(prefix="genomed-", dir="/dev/shm" if Path("/dev/shm").is_dir() else tmp_path)
+    yield Path(made) / "data"
+    shutil.rmtree(made)
 
 
 @pytest.mark.parametrize("name", FAULTS)

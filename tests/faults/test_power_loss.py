@@ -5,6 +5,7 @@ import random
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from tests.daemon.daemon_rig import running
@@ -112,11 +113,9 @@ async def hold_all(life: Life, chosen: Iterable[Case], folder: Path) -> None:
 @pytest.fixture
 def fast_folder(tmp_path: Path) -> Iterator[Path]:
     """In memory where that can be had: the images are many, and their own syncs say nothing here."""
-    memory = Path("/dev/shm")
-    folder = memory / f"genomed-{tmp_path.name}" if memory.is_dir() else tmp_path / "fast"
-    folder.mkdir()
-    yield folder
-    shutil.rmtree(folder)
+    made = mkdtemp(prefix="genomed-", dir="/dev/shm" if Path("/dev/shm").is_dir() else tmp_path)
+    yield Path(made)
+    shutil.rmtree(made)
 
 
 async def test_power_lost_at_any_write_loses_nothing_that_was_acknowledged(fast_folder: Path) -> None:

@@ -1,9 +1,7 @@
 """The disk is full under a worker: no line is torn, no half checkpoint is used, and the job says what to do."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.adapters.local_bench import bench_in
 from tests.fault_record import record_fault
+from tests.patience import PATIENCE_S
 from tests.training.conftest import WORKER, Job, make_chat_rows
 
 from genomed.adapters.local.progress_file import read_lines
@@ -80,7 +79,7 @@ def test_what_a_full_disk_does_not_take_is_told_later_and_no_line_is_torn(tmp_pa
         assert len(seen) < 100
         worker.stdin.write(b"\n")
         worker.stdin.close()
-        assert worker.wait(30) == 0
+        assert worker.wait(PATIENCE_S) == 0
     assert steps(path) == list(range(1, 102))
     record_fault("worker", "full disk under its progress file", "goes on; every line is told when there is room")
 
@@ -135,16 +134,12 @@ def test_a_disk_that_fills_up_in_mid_checkpoint_costs_the_steps_since_the_last(
 ) -> None:
     """The real worker: typed failure, room given back, the checkpoint before it whole, and a resume that finishes."""
     job = Job(small_disk, base_model)
-    job.fresh = True  # whom this process waits for to stop must be its own child
     rows = make_chat_rows(8)
     wishes = {"schedule": {"epochs": 5, "batchSize": 1, "checkpoints": 8, "evaluations": 0}}
-    worker = job.start(job.spec(rows, **wishes))
-    first = job.wait_for("checkpoint", worker)
-    worker.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, worker.pid, os.WSTOPPED | os.WNOWAIT)
-    filler = fill(small_disk, leave_bytes=size_bytes(Path(str(first["path"]))) // 2)
-    worker.send_signal(signal.SIGCONT)
-    assert worker.wait(240) == 1, job.log()
+    with job.held(job.spec(rows, **wishes), "checkpoint") as worker:
+        (first,) = job.of("checkpoint")
+        filler = fill(small_disk, leave_bytes=size_bytes(Path(str(first["path"]))) // 2)
+    assert worker.wait(PATIENCE_S) == 1, job.log()
 
     (failed,) = job.of("failed")
     assert (failed["kind"], failed["remedy"]) == ("capacity", ROOM), failed

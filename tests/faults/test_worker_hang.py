@@ -7,12 +7,23 @@ from pathlib import Path
 from time import time
 
 import pytest
-from tests.adapters.local_bench import JOB, STARTED, Bench, Step, accepted, bench_in, json_in, poll_until, step_line
+from tests.adapters.local_bench import (
+    JOB,
+    STARTED,
+    Bench,
+    Step,
+    accepted,
+    bench_in,
+    emptied,
+    json_in,
+    poll_until,
+    step_line,
+)
 from tests.fault_record import record_fault
 from tests.faults.worker_house import house
 
+from genomed.adapters.local import memory_guard
 from genomed.adapters.local.hangs import LONGEST_LOOK_S
-from genomed.adapters.local.sessions import members
 from genomed.entities.decisions import MAX_AUTOMATIC_RESUMES
 from genomed.entities.ports import Provider, Snapshot
 from genomed.entities.types import JobPhase, JobStatus
@@ -70,11 +81,14 @@ async def test_a_stopped_worker_is_stalled_then_ended_then_lost(bench: Bench) ->
     assert lost is not None
     assert "no sign of life" in lost
     assert "hang_after_s" in lost
-    assert members(session) == []
+    await emptied(session)
     record_fault("worker", "stopped by SIGSTOP", "told as stalled, ended after `hang_after_s`, replaced")
 
 
-async def test_a_stopped_worker_that_is_let_go_on_pauses_and_loses_no_step(bench: Bench) -> None:
+async def test_a_stopped_worker_that_is_let_go_on_pauses_and_loses_no_step(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_guard, "KILL_AFTER_TERM_S", 3600)
     provider = await at_work(bench, ("polite", None))
     kill(int(json_in(bench.started)["pid"]), signal.SIGSTOP)
     await look(bench, provider, after_s=110)

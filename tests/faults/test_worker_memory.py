@@ -14,6 +14,7 @@ from tests.fault_record import record_fault
 from tests.faults.worker_house import house
 from tests.patience import PATIENCE_S
 
+from genomed.adapters.local import worker_process
 from genomed.adapters.local.settings import WORKER
 from genomed.entities.decisions import MAX_AUTOMATIC_RESUMES
 from genomed.entities.errors import ErrorKind
@@ -31,8 +32,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield made
 
 
-async def test_a_job_whose_workers_are_all_killed_resumes_a_few_times_and_then_fails(tmp_path: Path) -> None:
+async def test_a_job_whose_workers_are_all_killed_resumes_a_few_times_and_then_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SIGKILL is all that a worker and its daemon see of the kernel's choice, where the kernel does not say more."""
+    monkeypatch.setattr(worker_process, "oom_kills", lambda: None)
     async with house(tmp_path) as at:
         job_id = await at.job(STARTED, step_line(1), CHECKPOINT, ("strike", signal.SIGKILL))
         job = await at.rig.ended(job_id)
@@ -46,7 +50,10 @@ async def test_a_job_whose_workers_are_all_killed_resumes_a_few_times_and_then_f
     record_fault("worker", "killed by SIGKILL in every attempt", "resumed three times, then failed with the reason")
 
 
-async def test_a_worker_that_was_killed_once_is_replaced_and_the_job_succeeds(tmp_path: Path) -> None:
+async def test_a_worker_that_was_killed_once_is_replaced_and_the_job_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "oom_kills", lambda: None)  # which counts for the whole machine
     async with house(tmp_path) as at:
         go = tmp_path / "go"
         job_id = await at.job(STARTED, step_line(1), CHECKPOINT, ("look", str(go)), ("strike", signal.SIGKILL))

@@ -24,6 +24,7 @@ from tests.adapters.local_bench import (
 )
 from tests.daemon.daemon_process import DaemonProcess, daemon_process
 from tests.fault_record import record_fault
+from tests.faults.worker_house import delete
 from tests.patience import PATIENCE_S
 
 from genomed.adapters.local.attempt_folder import AttemptFolder
@@ -167,7 +168,7 @@ def ended(worker: "subprocess.Popen[bytes]") -> tuple[int, str]:
 
 def test_a_worker_whose_folder_was_deleted_ends_itself(home: Path) -> None:
     worker = begin(home, 0.01)
-    shutil.rmtree(home)
+    delete(home)
     code, said = ended(worker)
     assert code == GONE_CODE, said
     assert "gone" in said

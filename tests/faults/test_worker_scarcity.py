@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.adapters.local_bench import JOB, STARTED, Bench, accepted, bench_in, exists, poll_until, step_line
 from tests.fault_record import record_fault
-from tests.faults.worker_house import house
+from tests.faults.worker_house import delete, house
 
 from genomed.entities.errors import Capacity, Transient
 from genomed.entities.ports import Accepted, Deferred, LayerRequest
@@ -88,7 +88,7 @@ async def test_a_job_whose_folder_was_deleted_under_its_worker_starts_anew_by_it
         job_id = await at.job(STARTED, step_line(1), ("look", str(go)))
         await at.rig.job_when(job_id, lambda job: job.progress is not None)
         at.next_plays()
-        shutil.rmtree(at.attempt(job_id).parent)
+        delete(at.attempt(job_id).parent)
         job = await at.rig.ended(job_id)
         go.touch()  # the orphan, which has no heart of its own to notice
         assert (job.status, len(job.attempts)) == (JobStatus.SUCCEEDED, 2)

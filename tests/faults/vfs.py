@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 OK, READONLY, FULL = 0, 8, 13
 IOERR, IOERR_READ, IOERR_WRITE, IOERR_FSYNC, IOERR_TRUNCATE = 10, 266, 778, 1034, 1546
 OPEN_MAIN, OPEN_JOURNAL, OPEN_WAL = 0x100, 0x800, 0x80000
@@ -130,7 +132,7 @@ class Disk:
         for fault in struck:
             time.sleep(fault.delay_s)
             if fault.until is not None:
-                fault.until.wait(60.0)
+                fault.until.wait(PATIENCE_S)
         return next((fault for fault in struck if fault.code), None)
 
 

@@ -1,5 +1,6 @@
 """A daemon's own parts with stand-in workers: what becomes of a job whose workers end badly, by the real courier."""
 
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -38,6 +39,12 @@ class House:
 
     async def noted(self, job_id: str) -> list[str]:
         return [event.code or "" for event in await self.rig.events(f"job/{job_id}", JobNoted)]
+
+
+def delete(folder: Path) -> None:
+    """Also one whose owner goes on to write there by its name."""
+    folder.rename(folder.with_name("deleted"))
+    shutil.rmtree(folder.with_name("deleted"))
 
 
 @asynccontextmanager

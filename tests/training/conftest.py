@@ -5,13 +5,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.patience import PATIENCE_S
 from tests.training.forged_worker import Worker, done, forge
+from tests.training.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from genomed.training.engine import Tokenizer
@@ -127,6 +129,21 @@ class Job:
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
 
+    @contextmanager
+    def held(
+        self, spec: Mapping[str, object], kind: str, count: int = 1
+    ) -> "Iterator[Worker | subprocess.Popen[bytes]]":
+        """The next worker, standing still where it looks for a wish after its `count`-th line of that kind."""
+        turnstile = Turnstile(self.here / "control.json")
+        worker = self.start(spec)
+        try:
+            turnstile.hold_when(lambda: len(self.of(kind)) >= count, alive=lambda: worker.poll() is None)
+            yield worker
+        except BaseException:
+            worker.kill()  # it would stand there for ever
+            raise
+        turnstile.open()
+
     def run(self, spec: Mapping[str, object], code: int = 0) -> list[Line]:
         ended = self.start(spec).wait(PATIENCE_S)
         assert ended == code, self.log()
@@ -148,9 +165,10 @@ class Job:
         """The `count`-th line of its kind, as soon as it is there."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
+            lives = worker.poll() is None
             if len(found := self.of(kind)) >= count:
                 return found[count - 1]
-            assert worker.poll() is None, self.log()
+            assert lives, self.log()
             time.sleep(0.005)
         raise AssertionError(f"no {kind} line in {PATIENCE_S} s: {self.log()}")
 

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
+
 FORGE = Path(__file__).with_name("forge.py")
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +42,7 @@ class Forge:
         while True:
             said = self._heard()
             if "code" not in said:
+                self._codes.pop(said["pid"], None)  # of an earlier worker with the same number
                 return Worker(self, said["pid"])
             self._codes[said["pid"]] = said["code"]
 
@@ -82,7 +85,7 @@ def forge() -> Forge:
     return Forge()
 
 
-def done(arguments: Sequence[str], *, folder: Path, code: int = 0, timeout_s: float = 240.0) -> str:
+def done(arguments: Sequence[str], *, folder: Path, code: int = 0, timeout_s: float = PATIENCE_S) -> str:
     """What it said, where all that matters is that it ended so."""
     log = folder / "worker.log"
     ended = forge().begin(arguments, folder=folder, log=log).wait(timeout_s)
@@ -97,7 +100,7 @@ class Worker:
     def __init__(self, forge: Forge, pid: int) -> None:
         self._forge, self.pid = forge, pid
 
-    def wait(self, timeout: float = 60.0) -> int:
+    def wait(self, timeout: float = PATIENCE_S) -> int:
         code = self._forge.code(self.pid, timeout)
         if code is None:
             raise TimeoutError(f"worker {self.pid} has not ended in {timeout} s")

@@ -91,14 +91,13 @@ def test_a_killed_run_goes_on_in_the_middle_of_an_epoch_with_the_same_losses(
 ) -> None:
     job = new_job(tmp_path / "job", encoder)
     spec = triplet_spec(job, embedding={"matryoshka": [32, 16]})
-    worker = job.start(spec)
-    job.wait_for("checkpoint", worker, count=2)
-    os.killpg(worker.pid, signal.SIGKILL)
-    worker.wait(PATIENCE_S)
+    with job.held(spec, "checkpoint", 2) as worker:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait(PATIENCE_S)
     first = losses(job)
     job.run(triplet_spec(job, embedding={"matryoshka": [32, 16]}, resume=True))
     (started,) = job.of("started")
-    assert started["resumedFromStep"] in (36, 54)
+    assert started["resumedFromStep"] == 36
     seen = {**first, **losses(job)}
     assert seen.keys() == losses(undisturbed).keys()
     assert seen == pytest.approx(losses(undisturbed), abs=TOLERANCE)

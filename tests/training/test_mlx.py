@@ -66,10 +66,9 @@ def held_out_loss(job: Job, rows: list[dict[str, object]]) -> float:
 def test_a_killed_mlx_run_goes_on_with_the_loss_curve_of_an_undisturbed_one(mlx_job: Job, tmp_path: Path) -> None:
     rows = make_chat_rows(24)
     lora = {"method": {"lora": {"dropout": 0.1}}}
-    worker = mlx_job.start(mlx_job.spec(rows, **RUN, **lora))
-    mlx_job.wait_for("checkpoint", worker, 2)
-    os.kill(worker.pid, signal.SIGKILL)
-    worker.wait()
+    with mlx_job.held(mlx_job.spec(rows, **RUN, **lora), "checkpoint", 2) as worker:
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
     resumed = mlx_job.run(mlx_job.spec(rows, **RUN, **lora, resume=True))
     (tmp_path / "other").mkdir()
     whole = Job(tmp_path / "other", mlx_job.model)
@@ -84,10 +83,9 @@ def test_a_killed_mlx_run_goes_on_with_the_loss_curve_of_an_undisturbed_one(mlx_
 
 def test_a_cancelled_mlx_run_stops_within_one_step(mlx_job: Job) -> None:
     long: Json = {"schedule": {"checkpoints": 4, "evaluations": 2, "epochs": 200}}
-    worker = mlx_job.start(mlx_job.spec(make_chat_rows(24), **RUN | long))
-    mlx_job.wait_for("step", worker, 3)
-    mlx_job.want("cancel")
-    seen = len(mlx_job.of("step"))
+    with mlx_job.held(mlx_job.spec(make_chat_rows(24), **RUN | long), "step", 3) as worker:
+        mlx_job.want("cancel")
+        seen = len(mlx_job.of("step"))
     assert worker.wait(PATIENCE_S) == 0
     (stopped,) = mlx_job.of("stopped")
     assert stopped["reason"] == "cancelled"

@@ -94,10 +94,9 @@ def test_a_cancelled_reranker_stops_within_one_step(tmp_path: Path, cross_encode
 @pytest.mark.long
 def test_a_killed_reranker_goes_on_with_the_same_losses(undisturbed: Job, tmp_path: Path, cross_encoder: Path) -> None:
     job = new_job(tmp_path / "job", cross_encoder)
-    worker = job.start(thing_spec(job))
-    job.wait_for("checkpoint", worker, count=2)
-    os.killpg(worker.pid, signal.SIGKILL)
-    worker.wait(PATIENCE_S)
+    with job.held(thing_spec(job), "checkpoint", 2) as worker:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait(PATIENCE_S)
     first = losses(job)
     job.run(thing_spec(job, resume=True))
     (started,) = job.of("started")

@@ -94,11 +94,10 @@ def test_a_killed_run_goes_on_from_its_newest_sound_checkpoint_to_the_very_same_
     job: Job, undisturbed: Path
 ) -> None:
     rows = make_chat_rows(20)
-    worker = job.start(job.spec(rows, **STEADY))
-    second = job.wait_for("checkpoint", worker, 2)
-    job.wait_for("step", worker, int(str(second["step"])) + 1)
-    worker.kill()
-    worker.wait()
+    with job.held(job.spec(rows, **STEADY), "step", 11) as worker:
+        worker.kill()
+        worker.wait()
+    second = job.of("checkpoint")[1]
     damaged = Path(str(second["path"])) / "adapter_model.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"\x7f")
 
@@ -115,9 +114,8 @@ def test_a_paused_run_writes_a_checkpoint_and_goes_on_from_it_to_the_very_same_w
     job: Job, undisturbed: Path
 ) -> None:
     rows = make_chat_rows(20)
-    worker = job.start(job.spec(rows, **STEADY))
-    job.wait_for("step", worker, 2)
-    worker.send_signal(signal.SIGTERM)
+    with job.held(job.spec(rows, **STEADY), "step", 2) as worker:
+        worker.send_signal(signal.SIGTERM)
     assert worker.wait(PATIENCE_S) == 0, job.log()
     (stopped,) = job.of("stopped")
     assert stopped["reason"] == "paused"
@@ -133,10 +131,9 @@ def test_a_paused_run_writes_a_checkpoint_and_goes_on_from_it_to_the_very_same_w
 
 
 def test_a_cancelled_run_stops_within_one_step_and_leaves_no_result(job: Job) -> None:
-    worker = job.start(job.spec(make_chat_rows(30), schedule={"epochs": 20, "batchSize": 1}))
-    job.wait_for("step", worker, 2)
-    job.want("cancel")
-    asked = time.time()
+    with job.held(job.spec(make_chat_rows(30), schedule={"epochs": 20, "batchSize": 1}), "step", 2) as worker:
+        job.want("cancel")
+        asked = time.time()
     assert worker.wait(PATIENCE_S) == 0
     (stopped,) = job.of("stopped")
     assert (stopped["reason"], stopped["checkpoint"]) == ("cancelled", None)
@@ -182,9 +179,8 @@ def test_a_preference_run_goes_on_from_a_layer_and_survives_a_pause_unchanged(jo
     assert float(str(candidate["rewardMargin"])) > float(str(baseline["rewardMargin"]))
     assert {"rewardAccuracy", "rewardMargin"} <= whole.of("step")[0].keys()
 
-    worker = job.start(job.spec(rows[:10], rows[10:], "preference", **wishes))
-    job.wait_for("step", worker, 3)
-    job.want("pause")
+    with job.held(job.spec(rows[:10], rows[10:], "preference", **wishes), "step", 3) as worker:
+        job.want("pause")
     assert worker.wait(PATIENCE_S) == 0, job.log()
     job.run(job.spec(rows[:10], rows[10:], "preference", resume=True, **wishes))
     assert job.of("started")[0]["resumedFromStep"] not in (None, 0)

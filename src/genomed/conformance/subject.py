@@ -60,7 +60,7 @@ from genomed.entities.ports import (
 from genomed.entities.rows import ChatRow, LabelledRow, Message, PreferenceRow, Row
 from genomed.entities.types import TERMINAL, JobPhase, JobStatus, RowKind
 
-LIMIT_S = 60.0
+LIMIT_S = 240.0
 BETWEEN_LOOKS_S = 0.01
 
 
