@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
+import anyio
+import anyio.to_thread
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
@@ -175,11 +177,12 @@ async def test_a_keyring_that_breaks_in_a_way_of_its_own_is_told_and_can_be_aske
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     broken, store = use(InMemory()), SecretStore({})
-    noted: list[object] = []
-    monkeypatch.setattr(threading, "excepthook", noted.append)
+    noted = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: noted.set())
     monkeypatch.setattr(broken, "get_password", lambda *_: 1 / 0)
     assert "gave no answer" in (await refusal("keyring:acme/train/api", store)).message
-    assert len(noted) == 1, "with its trace, for whoever looks at what the daemon said"
+    said = await anyio.to_thread.run_sync(noted.wait, PATIENCE_S)
+    assert said, "with its trace, for whoever looks at what the daemon said"
     monkeypatch.undo()
     assert await store.reveal("keyring:acme/train/api") == VALUE
 

@@ -3,7 +3,7 @@
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -259,9 +259,10 @@ def listeners(pid: int) -> set[int]:
     """Ports on which a process waits for TCP connections."""
     inodes = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        name = str(entry.readlink())
-        if name.startswith("socket:["):
-            inodes.add(name[8:-1])
+        with suppress(FileNotFoundError):  # closed meanwhile: what listens stays
+            name = str(entry.readlink())
+            if name.startswith("socket:["):
+                inodes.add(name[8:-1])
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
