@@ -8,11 +8,11 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 
 import anyio
 import pytest
 from tests.adapters.local_bench import JOB, STARTED, Bench, accepted, poll_until, step_line
+from tests.gate import Gate
 from tests.patience import PATIENCE_S
 
 from genomed.adapters.local.attempt_folder import AttemptFolder
@@ -241,29 +241,23 @@ def test_start_ticks_of_this_process_are_stable() -> None:
     assert start_ticks(2**22 + 1) is None
 
 
-class HeldStart:
-    """A starter that takes its time, as one that waits for a warm worker or a service manager does."""
-
-    def __init__(self) -> None:
-        self.asked, self.go = Event(), Event()
-
-    def __call__(self, start: Start) -> Started:
-        self.asked.set()
-        assert self.go.wait(PATIENCE_S)
-        return as_child(start)
-
-
 def test_a_start_that_takes_its_time_keeps_nobody_from_looking_at_another_worker(tmp_path: Path) -> None:
     slow, other = (AttemptFolder(tmp_path / name / "attempt-1") for name in ("slow", "other"))
     slow.root.mkdir(parents=True)
-    held = HeldStart()
-    workers = Workers(held)
+    gate = Gate()
+
+    def taking_its_time(start: Start) -> Started:
+        """As one that waits for a warm worker or a service manager does."""
+        gate.pass_through()
+        return as_child(start)
+
+    workers = Workers(taking_its_time)
     with ThreadPoolExecutor() as pool:
         started = pool.submit(workers.start, slow, [sys.executable, "-c", ""], {})
-        assert held.asked.wait(PATIENCE_S)
+        assert gate.reached.wait(PATIENCE_S)
         assert (workers.alive(other), workers.was_started(other), workers.code(other)) == (False, False, None)
         asked_about_itself = pool.submit(workers.was_started, slow)
-        held.go.set()
+        gate.open()
         assert started.result(PATIENCE_S)
         assert asked_about_itself.result(PATIENCE_S)
     workers.end(slow)

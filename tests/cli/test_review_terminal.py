@@ -267,15 +267,20 @@ async def test_a_row_that_was_made_again_comes_back_to_the_queue_of_the_same_sit
     assert await states(rig) == {item_id: "regenerated", "itm-child": "approved"}
 
 
+def given_up(sitting: Sitting) -> None:
+    """The question for what was wrong, left by ctrl-c."""
+    sitting.until("1/1")
+    sitting.press("g", "what was wrong?")
+    sitting.process.send_signal(signal.SIGINT)
+    sitting.until("left as it was")
+
+
 async def test_a_line_that_is_given_up_decides_nothing(house: tuple[Rig, str]) -> None:
     rig, socket = house
     [item_id] = await a_batch(rig, rows=1)
 
     def steps(sitting: Sitting) -> None:
-        sitting.until("1/1")
-        sitting.press("g", "what was wrong?")
-        sitting.process.send_signal(signal.SIGINT)
-        sitting.until("left as it was")
+        given_up(sitting)
         sitting.press("?", "approve: the row may be trained on")
         sitting.press("x", "0+0")
         sitting.press("q")
@@ -428,10 +433,7 @@ async def test_what_was_said_stands_until_a_key_is_pressed_whatever_the_window_d
     await a_batch(rig, rows=1)
 
     def steps(sitting: Sitting) -> None:
-        sitting.until("1/1")
-        sitting.press("g", "what was wrong?")
-        sitting.process.send_signal(signal.SIGINT)
-        sitting.until("left as it was")
+        given_up(sitting)
         filled_again(sitting, 20, 50, "left as it was")
         sitting.press("?", "approve: the row")
         filled_again(sitting, 20, 40, "approve: the row")

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import anyio
@@ -15,6 +14,7 @@ from tests.commands.test_dataset_forget import row_ids
 from tests.commands.test_forget import holding
 from tests.daemon.daemon_rig import Rig, chat, running, write_rows
 from tests.daemon.recipe_rig import recipe_rig
+from tests.gate import Gate
 from tests.patience import PATIENCE_S
 
 from genomed.commands import dataset_forget, dataset_freeze
@@ -251,43 +251,31 @@ async def test_words_that_are_forgotten_while_they_are_frozen_end_up_in_no_datas
 SEVENTH = "what is 7 plus"
 
 
-class Held:
-    """A call that waits until it may go on; whoever makes it later passes."""
-
-    def __init__(self) -> None:
-        self.reached, self.may_go_on = Event(), Event()
-
-    def here(self) -> None:
-        if not self.reached.is_set():
-            self.reached.set()
-            assert self.may_go_on.wait(PATIENCE_S)
-
-
-def before_it_is_published(held: Held, patched: pytest.MonkeyPatch) -> None:
+def before_it_is_published(gate: Gate, patched: pytest.MonkeyPatch) -> None:
     put_in_place = dataset_files.put_in_place
 
     def waiting(made: Path, target: Path) -> bool:
-        held.here()
+        gate.pass_through()
         return put_in_place(made, target)
 
     patched.setattr(dataset_files, "put_in_place", waiting)
 
 
-def before_it_is_checked(held: Held, patched: pytest.MonkeyPatch) -> None:
+def before_it_is_checked(gate: Gate, patched: pytest.MonkeyPatch) -> None:
     freeze = DatasetStore.freeze
 
     async def waiting(store: DatasetStore, *given: Any, **more: Any) -> FrozenFiles:
         files = await freeze(store, *given, **more)
-        await anyio.to_thread.run_sync(held.here)
+        await anyio.to_thread.run_sync(gate.pass_through)
         return files
 
     patched.setattr(DatasetStore, "freeze", waiting)
 
 
-def before_it_is_in_the_log(held: Held, patched: pytest.MonkeyPatch) -> None:
+def before_it_is_in_the_log(gate: Gate, patched: pytest.MonkeyPatch) -> None:
     async def waiting(*given: Any, **more: Any) -> tuple[Write, ...]:
         writes = await frozen_writes(*given, **more)
-        await anyio.to_thread.run_sync(held.here)
+        await anyio.to_thread.run_sync(gate.pass_through)
         return writes
 
     patched.setattr(dataset_freeze, "frozen_writes", waiting)
@@ -302,24 +290,24 @@ def before_it_is_in_the_log(held: Held, patched: pytest.MonkeyPatch) -> None:
     ],
 )
 async def test_a_row_that_is_forgotten_by_its_id_while_a_version_is_frozen_is_not_in_it(
-    quiet: Rig, monkeypatch: pytest.MonkeyPatch, hold: Callable[[Held, pytest.MonkeyPatch], None], kind: str | None
+    quiet: Rig, monkeypatch: pytest.MonkeyPatch, hold: Callable[[Gate, pytest.MonkeyPatch], None], kind: str | None
 ) -> None:
     draft_id = await filled(quiet, 20, evalShare=0)
     first = (await frozen(quiet, draft_id))["datasetId"]
     row = (await row_ids(quiet, first))["line 8"]
     await add(quiet, draft_id, range(20, 30))
-    held, replies = Held(), []
+    gate, replies = Gate(), []
 
     async def second() -> None:
         replies.append(await quiet.execute("dataset-freeze", {"draftId": draft_id}))
 
-    hold(held, monkeypatch)
+    hold(gate, monkeypatch)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(second)
-        assert await anyio.to_thread.run_sync(held.reached.wait, PATIENCE_S)
+        assert await anyio.to_thread.run_sync(gate.reached.wait, PATIENCE_S)
         assert len(holding(quiet.data_dir / "datasets", SEVENTH)) > 2
         await quiet.call("dataset-forget", {"datasetId": first, "rowIds": [row]})
-        held.may_go_on.set()
+        gate.open()
     assert [one.error.kind if isinstance(one.error, ErrorBody) else None for one in replies] == [kind]
     assert holding(quiet.data_dir / "datasets", SEVENTH) == []
     second_version = await frozen(quiet, draft_id)
@@ -373,21 +361,21 @@ async def test_a_freeze_that_is_refused_takes_no_files_from_an_equal_one_that_is
         row = (await row_ids(rig, first))["line 8"]
         for draft_id in drafts:
             await add(rig, draft_id, range(20, 30))
-        held, made = Held(), []
+        gate, made = Gate(), []
 
         async def equal() -> None:
             made.append(await frozen(rig, drafts[0]))
 
-        before_it_is_in_the_log(held, monkeypatch)
+        before_it_is_in_the_log(gate, monkeypatch)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(equal)
-            assert await anyio.to_thread.run_sync(held.reached.wait, PATIENCE_S)
+            assert await anyio.to_thread.run_sync(gate.reached.wait, PATIENCE_S)
             async with anyio.create_task_group() as wishes:
                 wishes.start_soon(rig.call, "dataset-forget", {"datasetId": first, "rowIds": [row]})
                 await rig.until(partial(forgetting, rig), "the wish")
                 assert (await rig.refused("dataset-freeze", {"draftId": drafts[1]})).kind == "conflict"
                 wishes.cancel_scope.cancel()  # nobody carries it out here
-            held.may_go_on.set()
+            gate.open()
         left = answers(rig, made[0]["datasetId"])
         assert (len(left), "it is 56" in left) == (29, False)
 

@@ -6,11 +6,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from threading import Event
 
 import pytest
 from msgspec.structs import replace
 from tests.daemon.dataset_bench import folders, freezing, frozen, lesson, lines, questions
+from tests.gate import Gate
 from tests.patience import PATIENCE_S
 
 from genomed.daemon.beside import LEFT_OVER_S
@@ -63,35 +63,25 @@ async def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8") == "mine"
 
 
-class AtItsEnd:
-    """An export that has read every row and has not named its file yet, until it may."""
-
-    def __init__(self) -> None:
-        self.reached, self.may_go_on = Event(), Event()
-
-    def __call__(self, _: int) -> None:
-        self.reached.set()
-        assert self.may_go_on.wait(PATIENCE_S)
-
-
 async def test_of_two_exports_to_one_path_at_once_the_first_that_ends_is_whole_and_the_other_is_refused(
     tmp_path: Path,
 ) -> None:
     made = await frozen(DatasetStore(tmp_path / "d"), [lesson(f"q{n}", f"a{n}") for n in range(40)], 0)
     side, target = tmp_path / "d" / made.dataset_id / "train.jsonl", tmp_path / "train.jsonl"
 
-    def exported(until: AtItsEnd) -> Exported:
-        return export(side, target, "openai_chat", RowKind.CHAT, until)
+    def exported(gate: Gate) -> Exported:
+        """Waits where every row was read and the file has no name yet."""
+        return export(side, target, "openai_chat", RowKind.CHAT, lambda _: gate.pass_through())
 
-    one, other = AtItsEnd(), AtItsEnd()
+    one, other = Gate(), Gate()
     with ThreadPoolExecutor() as threads:
         first = threads.submit(exported, one)
         assert one.reached.wait(PATIENCE_S)
         second = threads.submit(exported, other)
         assert other.reached.wait(PATIENCE_S)
-        one.may_go_on.set()
+        one.open()
         told, found = first.result(PATIENCE_S), target.read_bytes()
-        other.may_go_on.set()
+        other.open()
         with pytest.raises(Conflict):
             second.result(PATIENCE_S)
     assert sha256(found).hexdigest() == told.sha256

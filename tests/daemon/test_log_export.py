@@ -4,13 +4,13 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 
 import anyio
 import anyio.to_thread
 import msgspec
 import pytest
 from tests.daemon.journal_rig import CAUSE, fill, note, opened, put
+from tests.gate import Gate
 from tests.patience import PATIENCE_S
 
 from genomed.daemon.journal import export
@@ -128,13 +128,11 @@ async def test_an_export_that_fails_leaves_nothing_behind(tmp_path: Path) -> Non
 async def test_of_two_exports_to_one_path_at_once_the_first_that_ends_is_whole_and_the_other_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reached, may_go_on = Event(), Event()
+    gate = Gate()
     told: list[ExportSummary] = []
 
     def waiting_first(snapshot: sqlite3.Connection) -> Iterator[EventRow]:
-        if not reached.is_set():
-            reached.set()
-            assert may_go_on.wait(PATIENCE_S)
+        gate.pass_through()
         yield from stored_rows(snapshot)
 
     monkeypatch.setattr(export, "stored_rows", waiting_first)
@@ -147,12 +145,12 @@ async def test_of_two_exports_to_one_path_at_once_the_first_that_ends_is_whole_a
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(overtaken)
-            assert await anyio.to_thread.run_sync(reached.wait, PATIENCE_S)
+            assert await anyio.to_thread.run_sync(gate.reached.wait, PATIENCE_S)
             await put(journal, "job/later", note())
             try:
                 told.append(await journal.export(tmp_path / "log.jsonl"))
             finally:
-                may_go_on.set()
+                gate.open()
     last = (tmp_path / "log.jsonl").read_bytes().splitlines()[-1]
     assert [msgspec.json.decode(last, type=ExportSummary)] == told
     assert names_in(tmp_path) == {"data", "log.jsonl"}

@@ -136,13 +136,18 @@ async def until_asked(there: RecipeRig, item_id: str) -> None:
     await there.rig.until(asked, f"the question for {item_id}")
 
 
+async def held_at(there: RecipeRig, item_id: str) -> None:
+    """The model was asked for a better row, and does not answer until it is released."""
+    there.server.hold()
+    await there.rig.call("review-decide", again(item_id))
+    await until_asked(there, item_id)
+
+
 async def test_a_row_that_is_asked_for_while_it_is_made_is_made_once(tmp_path: Path) -> None:
     async with recipe_rig(tmp_path) as there:
         run = await there.made(wanted=2)
         (first, _), (second, _) = await there.items(run["runId"])
-        there.server.hold()
-        await there.rig.call("review-decide", again(first))
-        await until_asked(there, first)
+        await held_at(there, first)
         there.rig.parts.recipe_runs._again.wanted(first)  # told by the log, after a start had found it there
         await there.rig.call("review-decide", again(second))
         await until_asked(there, second)
@@ -157,9 +162,7 @@ async def test_what_was_asked_for_a_row_that_was_decided_otherwise_meanwhile_is_
     async with recipe_rig(tmp_path) as there:
         run = await there.made(wanted=1)
         [(parent_id, _)] = await there.items(run["runId"])
-        there.server.hold()
-        await there.rig.call("review-decide", again(parent_id))
-        await until_asked(there, parent_id)
+        await held_at(there, parent_id)
         wish = {"itemIds": [parent_id], "decision": "approve", "reverse": True}
         await there.rig.call("review-decide", wish)
         there.server.release()
@@ -182,9 +185,7 @@ async def test_a_row_that_is_asked_for_anew_is_made_after_the_try_that_is_under_
     async with recipe_rig(tmp_path) as there:
         run = await there.made(wanted=2)
         (first, _), (second, _) = await there.items(run["runId"])
-        there.server.hold()
-        await there.rig.call("review-decide", again(first))
-        await until_asked(there, first)
+        await held_at(there, first)
         await there.rig.call("review-decide", {"itemIds": [first], "decision": "reject", "reverse": True})
         await there.rig.call("review-decide", again(first, "longer please") | {"reverse": True})
         await there.rig.call("review-decide", again(second))
