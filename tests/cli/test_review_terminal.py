@@ -267,6 +267,22 @@ async def test_a_row_that_was_made_again_comes_back_to_the_queue_of_the_same_sit
     assert await states(rig) == {item_id: "regenerated", "itm-child": "approved"}
 
 
+async def test_letters_that_the_terminal_does_not_know_are_replaced_and_the_others_shown(
+    house: tuple[Rig, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig, socket = house
+    asked, answer = Message(role="user", content="?"), Message(role="assistant", content="caf\u00e9 \u2603")
+    await a_batch(rig, rows=[ChatRow(messages=(asked, answer))])
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+
+    def steps(sitting: Sitting) -> None:
+        sitting.until("1/1", "caf? ?", "[q]uit")
+        sitting.press("q")
+        assert sitting.ended() == 0
+
+    await beside(lambda: gone_through(socket)(steps))
+
+
 def given_up(sitting: Sitting) -> None:
     """The question for what was wrong, left by ctrl-c."""
     sitting.until("1/1")

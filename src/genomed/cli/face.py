@@ -71,6 +71,7 @@ class Terminal:
         self.colour = coloured(sys.stdout)
         self._environment = environment
         self._in, self._out = sys.stdin.fileno(), sys.stdout.fileno()
+        self._encoding = sys.stdout.encoding
         self._before: list[object] = []
         self._question: str | None = None
         self._wake_read, self._wake_write, self._woken_before = -1, -1, -1
@@ -156,7 +157,7 @@ class Terminal:
 
     def _write(self, text: str) -> None:
         """Past Python's buffer, which a signal's handler may not write to while a page is on its way."""
-        left = text.encode(errors="replace")
+        left = text.encode(self._encoding, errors="replace")
         while left:
             left = left[os.write(self._out, left) :]
 
