@@ -4,6 +4,7 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from errno import EPERM
 from hashlib import sha256
 from pathlib import Path
 
@@ -87,6 +88,20 @@ async def test_of_two_exports_to_one_path_at_once_the_first_that_ends_is_whole_a
     assert sha256(found).hexdigest() == told.sha256
     assert len(lines(target)) == told.rows == 40
     assert folders(tmp_path) == {"d", "train.jsonl"}
+
+
+async def test_a_file_system_without_links_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(EPERM, "Operation not permitted")
+
+    store = DatasetStore(tmp_path / "d")
+    made = await frozen(store, [lesson("q"), lesson("r")], 0)
+    monkeypatch.setattr(os, "link", refused)
+    told = await store.export(made.dataset_id, str(tmp_path / "rows.jsonl"), "openai_chat", held_out=False)
+    assert sha256((tmp_path / "rows.jsonl").read_bytes()).hexdigest() == told.sha256
+    assert folders(tmp_path) == {"d", "rows.jsonl"}
 
 
 async def test_what_a_killed_daemon_left_beside_a_path_goes_with_the_next_export_once_it_is_old(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ from genomed.entities.rows import ChatRow, LabelledRow, Message, PreferenceRow, 
 from genomed.entities.types import TERMINAL, JobPhase, JobStatus, RowKind
 
 LIMIT_S = 240.0
+"""When a wait is a hang. Slow machines take their time, and no law here is about speed."""
 BETWEEN_LOOKS_S = 0.01
 
 

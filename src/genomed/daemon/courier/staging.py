@@ -86,18 +86,19 @@ class Staging:
 
     async def forget(self, digest: str, job_id: str) -> None:
         """Once its provider has it. Jobs at other providers may have the same still to send."""
-        if self._is_spare(digest, job_id):
+        if self._cross_off(digest, job_id):
             await self._remove(digest)
 
     async def let_go(self, job_id: str) -> None:
         """Once the job has ended, whatever became of its uploads. What it needs after a new beginning is kept anew."""
-        for digest in [one for one in tuple(self._needed) if self._is_spare(one, job_id)]:
+        for digest in [one for one in tuple(self._needed) if self._cross_off(one, job_id)]:
             try:
                 await self._remove(digest)
             except OSError as trouble:
                 log.warning("could not remove an upload job=%s error=%s", job_id, trouble)
 
-    def _is_spare(self, digest: str, job_id: str) -> bool:
+    def _cross_off(self, digest: str, job_id: str) -> bool:
+        """Takes the job off the list of those that do; whether it was the last."""
         jobs = self._needed.get(digest, set())
         jobs.discard(job_id)
         if not jobs:

@@ -1,6 +1,5 @@
 """One side of a dataset as a file in another format: streamed, and there only when it is whole. Blocking."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
@@ -8,7 +7,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from genomed.curation.formats import Format, Misfit, csv_line, format_named, formats_of, header_of
-from genomed.daemon.beside import name_beside
+from genomed.daemon.beside import name_as, name_beside
 from genomed.daemon.datasets.files import HashedFile, sync_folder
 from genomed.entities.dataset_port import Exported
 from genomed.entities.errors import Capacity, Conflict, InvalidRequest, Problem, Unsupported
@@ -110,7 +109,7 @@ def _new_file(target: Path) -> Iterator[HashedFile]:
     try:
         yield out
         out.close()
-        os.link(beside, target)  # unlike a rename it does not replace a file that came meanwhile
+        name_as(target, beside)
         sync_folder(target.parent)
     except FileExistsError as error:
         raise _exists(target) from error

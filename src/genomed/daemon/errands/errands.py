@@ -322,7 +322,7 @@ class Errands:
 
 
 async def _cleared(runner: ErrandRunner, errand_id: str) -> None:
-    """Its end is told: scratch that cannot go now is left to retention."""
+    """Scratch that cannot go now is left to retention, whatever the reason: no failure may be told after the end."""
     try:
         await runner.clear(errand_id)
     except Exception:

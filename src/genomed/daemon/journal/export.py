@@ -8,7 +8,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from errno import ENOSYS, EOPNOTSUPP, EPERM
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +17,7 @@ import anyio.to_thread
 import msgspec
 from msgspec import Struct
 
-from genomed.daemon.beside import name_beside
+from genomed.daemon.beside import name_as, name_beside
 from genomed.daemon.journal.anchor import replace_anchor
 from genomed.daemon.journal.chain import Header, genesis, link
 from genomed.daemon.journal.database import (
@@ -100,7 +99,10 @@ def _written_beside(destination: Path) -> Iterator[Path]:
         yield beside
         with beside.open("rb") as written:
             os.fsync(written.fileno())
-        _name_as(destination, beside)
+        try:
+            name_as(destination, beside)
+        except FileExistsError:
+            raise _exists(destination) from None
         folder = os.open(destination.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -108,18 +110,6 @@ def _written_beside(destination: Path) -> Iterator[Path]:
             os.close(folder)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _name_as(destination: Path, beside: Path) -> None:
-    """Raises Conflict where somebody else's file came meanwhile."""
-    try:
-        os.link(beside, destination)  # unlike a rename it replaces nothing
-    except FileExistsError:
-        raise _exists(destination) from None
-    except OSError as error:
-        if error.errno not in (EPERM, EOPNOTSUPP, ENOSYS):
-            raise
-        beside.rename(destination)  # on a file system without links, such as a stick's
 
 
 def _exists(destination: Path) -> Conflict:

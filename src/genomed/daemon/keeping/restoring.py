@@ -12,6 +12,7 @@ from shutil import copyfile, rmtree
 import anyio.to_thread
 import msgspec
 
+from genomed.daemon.beside import name_beside
 from genomed.daemon.journal.anchor import replace_anchor
 from genomed.daemon.journal.database import ANCHOR_FILE, DATABASE_FILE
 from genomed.daemon.journal.export import import_export
@@ -33,7 +34,7 @@ async def restore(source: Path, data_dir: Path, *, now_us: Callable[[], int]) ->
     """
     if await anyio.to_thread.run_sync(_holds_something, data_dir):
         raise Conflict(f"{data_dir} is not empty", field="data_dir", remedy="restore into a new folder")
-    beside = data_dir.with_name(f"{data_dir.name}.part-{os.getpid()}")
+    beside = await anyio.to_thread.run_sync(name_beside, data_dir)
     try:
         head = await _restored(source, beside, now_us)
         await anyio.to_thread.run_sync(_put_in_place, beside, data_dir)
