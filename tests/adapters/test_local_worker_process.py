@@ -15,6 +15,7 @@ from tests.adapters.local_bench import JOB, STARTED, Bench, accepted, poll_until
 from tests.gate import Gate
 from tests.patience import PATIENCE_S
 
+from genomed.adapters.local import worker_process
 from genomed.adapters.local.attempt_folder import AttemptFolder
 from genomed.adapters.local.worker_process import (
     Identity,
@@ -239,6 +240,26 @@ def test_start_ticks_of_this_process_are_stable() -> None:
     assert first is not None
     assert start_ticks(os.getpid()) == first
     assert start_ticks(2**22 + 1) is None
+
+
+def test_a_worker_that_ends_at_once_keeps_its_number_until_that_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, other = (AttemptFolder(tmp_path / name / "attempt-1") for name in ("short", "other"))
+    short.root.mkdir(parents=True)
+    workers, asked = Workers(), list[int]()
+
+    def while_others_are_looked_at(pid: int) -> int | None:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert not workers.alive(other)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # an error where it was reaped: its number is free then
+        asked.append(pid)
+        return start_ticks(pid)
+
+    monkeypatch.setattr(worker_process, "start_ticks", while_others_are_looked_at)
+    assert workers.start(short, [sys.executable, "-c", ""], {})
+    assert len(asked) == 1
+    assert workers.code(short) == 0
 
 
 def test_a_start_that_takes_its_time_keeps_nobody_from_looking_at_another_worker(tmp_path: Path) -> None:

@@ -193,10 +193,7 @@ class Workers:
                 )
             finally:
                 os.close(lock)
-            with self._gate:
-                self._children[folder.root] = child
-                self._codes.pop(folder.root, None)
-            record = Record(
+            record = Record(  # before anybody can reap it: until then its number is nobody else's
                 pid=child.pid,
                 start_ticks=start_ticks(child.pid),
                 oom_kills=killed,
@@ -204,6 +201,9 @@ class Workers:
                 group=group,
                 lock=_number_of(folder.lock),
             )
+            with self._gate:
+                self._children[folder.root] = child
+                self._codes.pop(folder.root, None)
             write_atomically(folder.started, msgspec.json.encode(record))
             return True
 
